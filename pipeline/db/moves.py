@@ -1,0 +1,114 @@
+"""The one function that changes a ticket's status, and the row that it writes: audit trail and statistics."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from pipeline.db.tables import moves, tickets
+from pipeline.db.types import now
+from pipeline.errors import ConflictError, NotFoundError
+from pipeline.lifecycle import WORKED, Status, check_move
+
+
+def move(
+    connection: sa.Connection,
+    ticket_id: int,
+    to: Status,
+    *,
+    who: str,
+    why: str,
+    version: int | None = None,
+    due_in: timedelta = timedelta(0),
+    **changes: Any,
+) -> int:
+    """Move a ticket to a status and write it down; returns the ticket's new version.
+
+    `who` is `agent:EMAIL` or the name of the step; `why` one plain sentence. With `version`, the move
+    is refused (`ConflictError`) unless the ticket still has it. The step's lease and attempts end with
+    the move: whoever still works on the old status finds its fencing token stale. `changes` are further
+    columns of the ticket. Raises `MoveRefused` where the lifecycle has no such move.
+    """
+    row = connection.execute(
+        sa.select(tickets.c.status, tickets.c.version).where(tickets.c.id == ticket_id).with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no ticket {ticket_id}")
+    if version is not None and row.version != version:
+        raise ConflictError(f"ticket {ticket_id} changed meanwhile (version {row.version}, not {version})")
+    old = Status(row.status)
+    check_move(old, to)
+    at = now()
+    connection.execute(
+        tickets.update()
+        .where(tickets.c.id == ticket_id)
+        .values(
+            status=to.value,
+            version=row.version + 1,
+            updated_at=at,
+            due_at=at + due_in if to in WORKED else None,
+            attempts=0,
+            lease_token=tickets.c.lease_token + 1,
+            lease_owner=None,
+            lease_until=None,
+            last_error=None,
+            **changes,
+        )
+    )
+    _write_down(connection, ticket_id, old, to, row.version + 1, who, why, at)
+    return int(row.version) + 1
+
+
+def open_ticket(connection: sa.Connection, to: Status, *, who: str, why: str, **columns: Any) -> int:
+    """Insert a ticket in its first status and write that move down; returns its id."""
+    check_move(None, to)
+    at = now()
+    result = connection.execute(
+        tickets.insert()
+        .values(
+            status=to.value,
+            version=1,
+            created_at=at,
+            updated_at=at,
+            due_at=at if to in WORKED else None,
+            **columns,
+        )
+        .returning(tickets.c.id)
+    )
+    ticket_id = int(result.scalar_one())
+    _write_down(connection, ticket_id, None, to, 1, who, why, at)
+    return ticket_id
+
+
+def touch(connection: sa.Connection, ticket_id: int, **changes: Any) -> None:
+    """Change a ticket without moving it: its version is raised, its status and its lease stay."""
+    connection.execute(
+        tickets.update()
+        .where(tickets.c.id == ticket_id)
+        .values(version=tickets.c.version + 1, updated_at=now(), **changes)
+    )
+
+
+def _write_down(
+    connection: sa.Connection,
+    ticket_id: int,
+    old: Status | None,
+    to: Status,
+    version: int,
+    who: str,
+    why: str,
+    at: datetime,
+) -> None:
+    connection.execute(
+        moves.insert().values(
+            ticket_id=ticket_id,
+            from_status=old.value if old else None,
+            to_status=to.value,
+            version=version,
+            who=who,
+            why=why,
+            at=at,
+        )
+    )

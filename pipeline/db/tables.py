@@ -1,0 +1,440 @@
+"""Every table of the store. Alembic's migrations build them; a test compares the two."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from pipeline.db.types import Id, Json, Money, UtcTime
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+T = sa.Text
+
+# --- what came in --------------------------------------------------------------------------------
+
+raw_messages = sa.Table(
+    "raw_messages",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("inbox", T, nullable=False),
+    sa.Column("format", T, nullable=False, comment="rfc822, or the webhook adapter's name"),
+    sa.Column("sha256", T, nullable=False, comment="of body; the same bytes twice are one row"),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.LargeBinary, comment="as received; null once retention removed it"),
+    sa.Column("received_at", UtcTime, nullable=False),
+    sa.Column("state", T, nullable=False, comment="stored, parsed, duplicate, quarantined"),
+    sa.Column("reason", T, comment="why it is quarantined or a duplicate"),
+    sa.Column(
+        "verified", sa.Boolean, nullable=False, default=False, comment="a webhook whose signature held"
+    ),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0, comment="how often parsing was begun"),
+    sa.Column("times_seen", sa.Integer, nullable=False, default=1),
+    sa.UniqueConstraint("sha256"),
+    sa.Index("ix_raw_messages_state", "state", "id"),
+)
+
+imap_folders = sa.Table(
+    "imap_folders",
+    metadata,
+    sa.Column("inbox", T, primary_key=True),
+    sa.Column("folder", T, primary_key=True),
+    sa.Column("uidvalidity", sa.BigInteger, nullable=False),
+    sa.Column("watermark", sa.BigInteger, nullable=False, comment="every UID up to it is taken or gone"),
+    sa.Column("last_ok_at", UtcTime),
+    sa.Column("last_error", T),
+    sa.Column("last_error_at", UtcTime),
+)
+
+imap_uids = sa.Table(
+    "imap_uids",
+    metadata,
+    sa.Column("inbox", T, primary_key=True),
+    sa.Column("folder", T, primary_key=True),
+    sa.Column("uidvalidity", sa.BigInteger, primary_key=True),
+    sa.Column("uid", sa.BigInteger, primary_key=True),
+    sa.Column("raw_id", Id, sa.ForeignKey("raw_messages.id"), comment="null: gone before it was fetched"),
+    sa.Column("taken_at", UtcTime, nullable=False),
+)
+
+webhook_events = sa.Table(
+    "webhook_events",
+    metadata,
+    sa.Column("source", T, primary_key=True),
+    sa.Column("event_id", T, primary_key=True),
+    sa.Column("body_sha256", T, nullable=False),
+    sa.Column("raw_id", Id, sa.ForeignKey("raw_messages.id")),
+    sa.Column("received_at", UtcTime, nullable=False),
+    sa.Column("conflicts", sa.Integer, nullable=False, default=0, comment="the same id with another body"),
+)
+
+# --- tickets and their messages --------------------------------------------------------------------
+
+tickets = sa.Table(
+    "tickets",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("inbox", T, nullable=False),
+    sa.Column("subject", T, nullable=False, default=""),
+    sa.Column("customer_address", T, comment="domain part lower-cased"),
+    sa.Column("customer_name", T),
+    sa.Column(
+        "customer_verified", sa.Boolean, nullable=False, default=False, comment="the inbox vouches for it"
+    ),
+    sa.Column("reply_token", T, nullable=False, unique=True, comment="128 random bits, in our Reply-To"),
+    sa.Column("status", T, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False, default=1, comment="raised by every change"),
+    sa.Column("route", T, comment="cheap, strong or human: the last decision"),
+    sa.Column("decision", T, comment="one sentence: why this route"),
+    sa.Column("topic", T),
+    sa.Column("language", T),
+    sa.Column("urgency", T),
+    sa.Column(
+        "urgency_rank", sa.Integer, nullable=False, default=1, comment="0 low .. 3 critical, for sorting"
+    ),
+    sa.Column("emotion", T),
+    sa.Column("team", T),
+    sa.Column("assignee_id", Id, sa.ForeignKey("agents.id")),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("updated_at", UtcTime, nullable=False),
+    sa.Column("last_message_at", UtcTime),
+    # the work that is due, and who has it
+    sa.Column("due_at", UtcTime, comment="null: at rest"),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0, comment="starts of the present step"),
+    sa.Column(
+        "lease_token", sa.Integer, nullable=False, default=0, comment="the fence: raised by every claim"
+    ),
+    sa.Column("lease_owner", T),
+    sa.Column("lease_until", UtcTime),
+    sa.Column("last_error", T),
+    sa.Index("ix_tickets_due_at", "due_at", "id"),
+    sa.Index("ix_tickets_status", "status", "urgency_rank", "id"),
+    sa.Index("ix_tickets_customer_address", "customer_address"),
+    sa.Index("ix_tickets_created_at", "created_at"),
+)
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("ticket_id", Id, sa.ForeignKey("tickets.id"), nullable=False),
+    sa.Column("raw_id", Id, sa.ForeignKey("raw_messages.id")),
+    sa.Column("inbox", T, nullable=False),
+    sa.Column("direction", T, nullable=False, comment="inbound or outbound"),
+    sa.Column("kind", T, nullable=False, comment="person, auto_reply, bounce, bulk; reply when outbound"),
+    sa.Column("kind_reason", T, nullable=False, default=""),
+    sa.Column("message_id", T, comment="without angle brackets; null if it had none"),
+    sa.Column("in_reply_to", T),
+    sa.Column("references", Json, nullable=False, default=list),
+    sa.Column("from_name", T),
+    sa.Column("from_address", T),
+    sa.Column("reply_to", Json, nullable=False, default=list),
+    sa.Column("to", Json, nullable=False, default=list),
+    sa.Column("cc", Json, nullable=False, default=list),
+    sa.Column("subject", T, nullable=False, default=""),
+    sa.Column("sent_at", UtcTime, comment="its own Date"),
+    sa.Column("received_at", UtcTime, nullable=False),
+    sa.Column("text", T, nullable=False, default=""),
+    sa.Column("new_text", T, nullable=False, default=""),
+    sa.Column("html", T, comment="sanitised"),
+    sa.Column(
+        "verified", sa.Boolean, nullable=False, default=False, comment="the inbox vouches for the sender"
+    ),
+    sa.Column("verified_why", T, nullable=False, default=""),
+    sa.Column("body_hash", T, nullable=False),
+    sa.Column("fingerprint", T, nullable=False, unique=True, comment="hash of Message-ID, From, body hash"),
+    sa.Column("bounce", Json),
+    sa.Column("defects", Json, nullable=False, default=list),
+    sa.Column("flags", Json, nullable=False, default=list, comment="e.g. subject_changed, unverified_token"),
+    sa.Column("triaged_at", UtcTime, comment="null: a person's inbound message that waits"),
+    sa.Column("agent_id", Id, sa.ForeignKey("agents.id"), comment="who approved an outbound one"),
+    sa.Index("ix_messages_ticket_id", "ticket_id", "id"),
+    sa.Index("ix_messages_message_id", "message_id"),
+    sa.Index("ix_messages_from_address", "from_address", "received_at"),
+)
+
+blobs = sa.Table(
+    "blobs",
+    metadata,
+    sa.Column("sha256", T, primary_key=True),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+attachments = sa.Table(
+    "attachments",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("message_id", Id, sa.ForeignKey("messages.id"), nullable=False),
+    sa.Column("filename", T, nullable=False),
+    sa.Column("content_type", T, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("sha256", T, nullable=False),
+    sa.Column("inline", sa.Boolean, nullable=False),
+    sa.Column("content_id", T),
+    sa.Index("ix_attachments_message_id", "message_id"),
+)
+
+# --- what machines said ------------------------------------------------------------------------------
+
+model_calls = sa.Table(
+    "model_calls",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("ticket_id", Id, sa.ForeignKey("tickets.id")),
+    sa.Column("message_id", Id, sa.ForeignKey("messages.id")),
+    sa.Column("task", T, nullable=False),
+    sa.Column("route", T, nullable=False, comment="cheap or strong"),
+    sa.Column("attempt", sa.Integer, nullable=False, comment="1, 2, ... within one answer wanted"),
+    sa.Column("role", T, nullable=False, comment="model, retry, repair, backup, safe_default"),
+    sa.Column("provider", T, nullable=False),
+    sa.Column("model", T, nullable=False, comment="its key in routes.toml"),
+    sa.Column("answered_by", T, comment="the model name that the provider reported"),
+    sa.Column("tier", T, nullable=False, comment="local, cheap, strong, template"),
+    sa.Column("prompt", T, nullable=False, comment="digest of the prompt file"),
+    sa.Column("prompt_name", T, nullable=False, default="", comment="e.g. triage/cheap"),
+    sa.Column("agent_id", Id, sa.ForeignKey("agents.id"), comment="who asked for it by hand"),
+    sa.Column("started_at", UtcTime, nullable=False),
+    sa.Column("latency_ms", sa.Integer),
+    sa.Column("input_tokens", sa.Integer),
+    sa.Column("cached_input_tokens", sa.Integer),
+    sa.Column("cache_write_tokens", sa.Integer),
+    sa.Column("output_tokens", sa.Integer),
+    sa.Column("reserved_usd", Money, nullable=False),
+    sa.Column("cost_usd", Money, comment="null while under way; the worst price where usage is unknown"),
+    sa.Column("state", T, nullable=False, comment="reserved, ok, failed, unknown, not_called"),
+    sa.Column("error_kind", T, comment="ModelError.kind, or budget"),
+    sa.Column("error", T, comment="no customer text"),
+    sa.Column("request_id", T),
+    sa.Column("scopes", Json, nullable=False, default=list, comment="the caps that it was reserved in"),
+    sa.Index("ix_model_calls_ticket_id", "ticket_id", "id"),
+    sa.Index("ix_model_calls_started_at", "started_at"),
+    sa.Index("ix_model_calls_state", "state", "started_at"),
+)
+
+spend = sa.Table(
+    "spend",
+    metadata,
+    sa.Column("scope", T, primary_key=True, comment="e.g. day:2026-11-23, task:draft:2026-11-23, ticket:12"),
+    sa.Column("spent_usd", Money, nullable=False, default=0, comment="settled"),
+    sa.Column(
+        "reserved_usd", Money, nullable=False, default=0, comment="calls under way, at their worst price"
+    ),
+    sa.Column("updated_at", UtcTime, nullable=False),
+)
+
+triages = sa.Table(
+    "triages",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("ticket_id", Id, sa.ForeignKey("tickets.id"), nullable=False),
+    sa.Column("message_id", Id, sa.ForeignKey("messages.id"), nullable=False, unique=True),
+    sa.Column("call_id", Id, sa.ForeignKey("model_calls.id")),
+    sa.Column("topic", T, nullable=False),
+    sa.Column("other_topics", Json, nullable=False, default=list),
+    sa.Column("confidence", sa.Float, nullable=False),
+    sa.Column("language", T, nullable=False),
+    sa.Column("urgency", T, nullable=False),
+    sa.Column("emotion", T, nullable=False),
+    sa.Column("clarity", T, nullable=False),
+    sa.Column("fields", Json, nullable=False, default=dict),
+    sa.Column("summary", T, nullable=False, default=""),
+    sa.Column(
+        "checked", sa.Boolean, nullable=False, default=True, comment="false: it failed its check twice"
+    ),
+    sa.Column("route", T, nullable=False),
+    sa.Column("reasons", Json, nullable=False, default=list, comment="plain sentences"),
+    sa.Column("model", T, nullable=False),
+    sa.Column("prompt", T, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Index("ix_triages_ticket_id", "ticket_id", "id"),
+    sa.Index("ix_triages_created_at", "created_at"),
+)
+
+corrections = sa.Table(
+    "corrections",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("ticket_id", Id, sa.ForeignKey("tickets.id"), nullable=False),
+    sa.Column("triage_id", Id, sa.ForeignKey("triages.id"), nullable=False),
+    sa.Column("field", T, nullable=False, comment="topic, language, urgency, emotion, clarity, fields"),
+    sa.Column("old", Json),
+    sa.Column("new", Json),
+    sa.Column("by_kind", T, nullable=False, comment="agent, model or check"),
+    sa.Column("by_name", T, nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Index("ix_corrections_ticket_id", "ticket_id"),
+    sa.Index("ix_corrections_at", "at"),
+)
+
+account_facts = sa.Table(
+    "account_facts",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("ticket_id", Id, sa.ForeignKey("tickets.id"), nullable=False),
+    sa.Column("connector", T, nullable=False),
+    sa.Column("address", T, nullable=False),
+    sa.Column("fetched_at", UtcTime, nullable=False),
+    sa.Column("facts", Json, comment="see pipeline.accounts; null where the look-up failed"),
+    sa.Column("error", T),
+    sa.Index("ix_account_facts_ticket_id", "ticket_id", "id"),
+)
+
+drafts = sa.Table(
+    "drafts",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("ticket_id", Id, sa.ForeignKey("tickets.id"), nullable=False),
+    sa.Column("message_id", Id, sa.ForeignKey("messages.id"), nullable=False, comment="the one it answers"),
+    sa.Column("call_id", Id, sa.ForeignKey("model_calls.id")),
+    sa.Column("route", T, nullable=False, comment="cheap or strong"),
+    sa.Column("task", T, nullable=False, comment="routine or draft"),
+    sa.Column("source", T, nullable=False, comment="model or template"),
+    sa.Column("provider", T, nullable=False),
+    sa.Column("model", T, nullable=False),
+    sa.Column("tier", T, nullable=False),
+    sa.Column("prompt", T, nullable=False),
+    sa.Column("text", T, nullable=False),
+    sa.Column("language", T, nullable=False),
+    sa.Column("asks", Json, nullable=False, default=list),
+    sa.Column("why", T, nullable=False, default=""),
+    sa.Column("claims", Json, nullable=False, default=list),
+    sa.Column(
+        "blocked", Json, nullable=False, default=list, comment="why it may not be approved as it stands"
+    ),
+    sa.Column("cost_usd", Money, nullable=False, default=0),
+    sa.Column("latency_ms", sa.Integer, nullable=False, default=0),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("superseded_at", UtcTime, comment="a newer message made it stale"),
+    sa.Index("ix_drafts_ticket_id", "ticket_id", "id"),
+    sa.Index("ix_drafts_created_at", "created_at"),
+)
+
+# --- what people did ----------------------------------------------------------------------------------
+
+agents = sa.Table(
+    "agents",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("email", T, nullable=False, unique=True, comment="lower-cased"),
+    sa.Column("name", T, nullable=False, default=""),
+    sa.Column("role", T, nullable=False, comment="agent, lead or admin"),
+    sa.Column("password_hash", T, comment="argon2id; null: cannot log in yet"),
+    sa.Column("api_token_hash", T, unique=True),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("disabled_at", UtcTime),
+)
+
+agent_sessions = sa.Table(
+    "agent_sessions",
+    metadata,
+    sa.Column("token_hash", T, primary_key=True),
+    sa.Column("agent_id", Id, sa.ForeignKey("agents.id"), nullable=False),
+    sa.Column("csrf_token", T, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("last_seen_at", UtcTime, nullable=False),
+    sa.Column("expires_at", UtcTime, nullable=False),
+)
+
+login_attempts = sa.Table(
+    "login_attempts",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("email", T, nullable=False),
+    sa.Column("address", T, nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("ok", sa.Boolean, nullable=False),
+    sa.Index("ix_login_attempts_email", "email", "at"),
+)
+
+login_links = sa.Table(
+    "login_links",
+    metadata,
+    sa.Column("token_hash", T, primary_key=True),
+    sa.Column("agent_id", Id, sa.ForeignKey("agents.id"), nullable=False),
+    sa.Column("purpose", T, nullable=False, comment="invite, reset or demo"),
+    sa.Column("expires_at", UtcTime, nullable=False),
+    sa.Column("used_at", UtcTime),
+)
+
+reviews = sa.Table(
+    "reviews",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("ticket_id", Id, sa.ForeignKey("tickets.id"), nullable=False),
+    sa.Column("draft_id", Id, sa.ForeignKey("drafts.id"), unique=True, comment="null: a failure to handle"),
+    sa.Column("reason", T, nullable=False, comment="draft, or what failed: see pipeline.db.reviews.REASONS"),
+    sa.Column("detail", T, nullable=False, comment="one plain sentence"),
+    sa.Column("state", T, nullable=False, comment="open, decided or superseded"),
+    sa.Column("opened_at", UtcTime, nullable=False),
+    sa.Column("first_viewed_at", UtcTime),
+    sa.Column("claimed_by", Id, sa.ForeignKey("agents.id")),
+    sa.Column("claimed_until", UtcTime),
+    sa.Column("decided_at", UtcTime),
+    sa.Column("decided_by", Id, sa.ForeignKey("agents.id")),
+    sa.Column("action", T, comment="approve, edit, reject, replace, close, resend, sent"),
+    sa.Column("reject_reason", T),
+    sa.Column("note", T),
+    sa.Column("sent_text", T, comment="the body that was approved"),
+    sa.Column("outcome", T, comment="as_is .. unscorable: see pipeline.review.outcomes"),
+    sa.Column("outcome_why", T, comment="for unscorable"),
+    sa.Column("edit_share", sa.Float, comment="0..1; null where nothing could be compared"),
+    sa.Column("hter", sa.Float),
+    sa.Index("ix_reviews_state", "state", "opened_at", "id"),
+    sa.Index("ix_reviews_ticket_id", "ticket_id", "id"),
+    sa.Index("ix_reviews_decided_at", "decided_at"),
+    sa.Index(
+        "uq_reviews_open",
+        "ticket_id",
+        unique=True,
+        sqlite_where=sa.text("state = 'open'"),
+        postgresql_where=sa.text("state = 'open'"),
+    ),
+)
+
+replies = sa.Table(
+    "replies",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("ticket_id", Id, sa.ForeignKey("tickets.id"), nullable=False),
+    sa.Column("review_id", Id, sa.ForeignKey("reviews.id"), nullable=False, unique=True),
+    sa.Column(
+        "answers_id", Id, sa.ForeignKey("messages.id"), nullable=False, comment="the customer's message"
+    ),
+    sa.Column("agent_id", Id, sa.ForeignKey("agents.id"), nullable=False),
+    sa.Column("message_id", T, nullable=False, unique=True, comment="fixed at approval, before any attempt"),
+    sa.Column("to_address", T, nullable=False),
+    sa.Column("subject", T, nullable=False),
+    sa.Column("in_reply_to", T),
+    sa.Column("references", Json, nullable=False, default=list),
+    sa.Column("text", T, nullable=False),
+    sa.Column("state", T, nullable=False, comment="waiting, sending, sent, failed, uncertain, withdrawn"),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("sending_at", UtcTime, comment="when the attempt under way began"),
+    sa.Column("sent_at", UtcTime),
+    sa.Column("server_words", T, comment="what the mail server last said"),
+    sa.Index("ix_replies_ticket_id", "ticket_id", "id"),
+    sa.Index("ix_replies_state", "state", "id"),
+)
+
+moves = sa.Table(
+    "moves",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("ticket_id", Id, sa.ForeignKey("tickets.id"), nullable=False),
+    sa.Column("from_status", T),
+    sa.Column("to_status", T, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False, comment="of the ticket after the move"),
+    sa.Column("who", T, nullable=False, comment="agent:EMAIL, or the step that did it"),
+    sa.Column("why", T, nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Index("ix_moves_ticket_id", "ticket_id", "id"),
+    sa.Index("ix_moves_at", "at"),
+)
+"""The audit trail, and the statistics."""

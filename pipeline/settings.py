@@ -1,0 +1,120 @@
+"""Settings from the environment or `.env`, prefix TRIAGE_; the whole list, with what each is for.
+
+Any secret may be given as a file: TRIAGE_SECRET_KEY_FILE=/run/secrets/key. Provider keys go by their
+usual names, without the prefix.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pipeline.errors import ConfigError
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+class Settings(BaseSettings):
+    """What an operator may set. Only `pipeline.assembly` turns these into live parts."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TRIAGE_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        populate_by_name=True,
+    )
+
+    home: Path = Field(Path("var"), description="where the SQLite file, the demo and caches live")
+    database_url: str | None = Field(None, description="default: SQLite in TRIAGE_HOME")
+    broker_url: str | None = Field(None, description="amqp://, redis://; default: in process")
+    secret_key: SecretStr | None = Field(
+        None, description="signs reply tokens and links; made on first start"
+    )
+    public_url: str = Field("http://127.0.0.1:8000", description="where agents reach the page")
+    smtp_url: SecretStr | None = Field(None, description="smtp://user:password@host:587 or smtps://")
+    bind: str = Field("127.0.0.1:8000", description="host:port of the page")
+    log_format: Literal["auto", "json", "console"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    routes: Path | None = Field(None, description="default: routes.toml in TRIAGE_HOME, here, or as shipped")
+    inboxes: Path | None = Field(None, description="default: inboxes.toml in TRIAGE_HOME or here")
+    accounts: Path | None = Field(None, description="default: accounts.toml in TRIAGE_HOME or here")
+    policy: Path | None = Field(None, description="default: policy.md in TRIAGE_HOME or here")
+    prompts: Path | None = Field(None, description="default: prompts/ in TRIAGE_HOME, here, or as shipped")
+
+    worker_threads: int = Field(8, ge=1, le=500, description="tickets worked on at once per worker")
+    lease_s: int = Field(600, ge=5, description="how long a worker may hold a step before another takes it")
+    sweep_s: float = Field(5.0, gt=0, description="how often hints of what is due are sent again")
+    undo_s: float = Field(0.0, ge=0, description="how long an approved reply waits before it is sent")
+    cheap_deadline_s: float = Field(30.0, gt=0, description="of one call to a model of the cheap tier")
+    strong_deadline_s: float = Field(90.0, gt=0, description="of one call to a model of any other tier")
+
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    anthropic_api_key: SecretStr | None = Field(None, validation_alias="ANTHROPIC_API_KEY")
+    anthropic_base_url: str | None = Field(None, validation_alias="ANTHROPIC_BASE_URL")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, dotenv_settings
+
+    @property
+    def database(self) -> str:
+        """The database address, with the default filled in."""
+        return self.database_url or f"sqlite:///{self.home.expanduser().resolve() / 'triage.db'}"
+
+    def file(self, name: str, given: Path | None, shipped: bool = True) -> Path | None:
+        """Where a configuration file or folder stands: as set, in TRIAGE_HOME, here, or as shipped.
+
+        Raises `ConfigError` if it was set and is not there; None if it is nowhere.
+        """
+        if given is not None:
+            if not given.expanduser().exists():
+                raise ConfigError(f"TRIAGE_{name.split('.')[0].upper()} names {given}, which does not exist")
+            return given.expanduser()
+        places = [self.home.expanduser(), Path()]
+        if shipped:
+            places += [PACKAGE / "shipped", PACKAGE.parent]
+        return next((place / name for place in places if (place / name).exists()), None)
+
+
+_FROM_FILES = (
+    "TRIAGE_SECRET_KEY",
+    "TRIAGE_DATABASE_URL",
+    "TRIAGE_BROKER_URL",
+    "TRIAGE_SMTP_URL",
+    "OPENAI_API_KEY",
+    "ANTHROPIC_API_KEY",
+)
+
+
+def load(**overrides: object) -> Settings:
+    """Read the settings; `overrides` by field name win. Raises `ConfigError` with the variable to mend."""
+    values: dict[str, object] = dict(overrides)
+    for variable in _FROM_FILES:
+        path = os.environ.get(f"{variable}_FILE")
+        field = variable.removeprefix("TRIAGE_").lower()
+        if path and field not in values:
+            try:
+                values[field] = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(f"{variable}_FILE: cannot read {path}: {error}") from None
+    try:
+        return Settings(**values)  # type: ignore[arg-type]  # pydantic checks them
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]).upper()
+        name = name if name.startswith(("OPENAI", "ANTHROPIC")) else f"TRIAGE_{name.removeprefix('TRIAGE_')}"
+        raise ConfigError(f"{name}: {first['msg']}") from None
