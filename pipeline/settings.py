@@ -31,7 +31,8 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path("var"), description="where the SQLite file, the demo and caches live")
     database_url: str | None = Field(None, description="default: SQLite in TRIAGE_HOME")
-    broker_url: str | None = Field(None, description="amqp://, redis://; default: in process")
+    broker_url: SecretStr | None = Field(None, description="amqp://, redis://; default: in process")
+    queue: str = Field("triage", pattern=r"^[A-Za-z0-9._-]{1,60}$", description="its queue on the broker")
     secret_key: SecretStr | None = Field(
         None, description="signs reply tokens and links; made on first start"
     )

@@ -164,6 +164,12 @@ def upgrade() -> None:
         sa.Column("lease_token", sa.Integer(), nullable=False, comment="the fence: raised by every claim"),
         sa.Column("lease_owner", sa.Text(), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "hinted_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when the sweeper last announced it",
+        ),
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["assignee_id"], ["agents.id"], name=op.f("fk_tickets_assignee_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tickets")),

@@ -108,18 +108,30 @@ def release(
     return bool(result.rowcount)
 
 
-def due(connection: sa.Connection, limit: int = 500) -> list[tuple[int, str, int]]:
-    """(ticket id, status, version) of what is due and free, the longest waiting first."""
+def due(
+    connection: sa.Connection, limit: int = 500, *, not_hinted_for: timedelta = timedelta(0)
+) -> list[tuple[int, str, int]]:
+    """(ticket id, status, version) of what is due and free, the longest waiting first.
+
+    With `not_hinted_for`, only what no sweep announced for that long, and each is marked as announced.
+    """
     at = now()
+    wanted = [
+        tickets.c.due_at <= at,
+        sa.or_(tickets.c.lease_until.is_(None), tickets.c.lease_until < at),
+    ]
+    if not_hinted_for:
+        wanted.append(sa.or_(tickets.c.hinted_at.is_(None), tickets.c.hinted_at < at - not_hinted_for))
     rows = connection.execute(
         sa.select(tickets.c.id, tickets.c.status, tickets.c.version)
-        .where(
-            tickets.c.due_at <= at,
-            sa.or_(tickets.c.lease_until.is_(None), tickets.c.lease_until < at),
-        )
+        .where(*wanted)
         .order_by(tickets.c.due_at, tickets.c.id)
         .limit(limit)
-    )
+    ).all()
+    if not_hinted_for and rows:
+        connection.execute(
+            tickets.update().where(tickets.c.id.in_([row.id for row in rows])).values(hinted_at=at)
+        )
     return [(row.id, row.status, row.version) for row in rows]
 
 

@@ -48,9 +48,7 @@ def check(store: Store) -> None:
     _refuse_unknown(config, current)
     if current is None:
         raise SchemaError("the database has no triage tables yet; run: triage migrate")
-    raise SchemaError(
-        f"the database has schema {current}, this triage needs {newest}; run: triage migrate"
-    )
+    raise SchemaError(f"the database has schema {current}, this triage needs {newest}; run: triage migrate")
 
 
 def _config() -> Config:

@@ -40,6 +40,7 @@ class Store:
                 pool_size=pool_size,
                 max_overflow=pool_size,
                 pool_pre_ping=True,
+                hide_parameters=True,  # an error's text may reach a log; customer text may not
                 connect_args={"connect_timeout": 10},
             )
         elif backend == "sqlite":
@@ -47,7 +48,11 @@ class Store:
                 raise ConfigError("TRIAGE_DATABASE_URL: SQLite needs a file, like sqlite:///triage.db")
             Path(str(self.url.database)).expanduser().parent.mkdir(parents=True, exist_ok=True)
             self.engine = sa.create_engine(
-                self.url, pool_size=pool_size, max_overflow=-1, connect_args={"check_same_thread": False}
+                self.url,
+                pool_size=pool_size,
+                max_overflow=-1,
+                hide_parameters=True,
+                connect_args={"check_same_thread": False},
             )
             sa.event.listen(self.engine, "connect", _sqlite_connect)
             sa.event.listen(self.engine, "begin", _sqlite_begin)

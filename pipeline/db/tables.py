@@ -112,6 +112,7 @@ tickets = sa.Table(
     ),
     sa.Column("lease_owner", T),
     sa.Column("lease_until", UtcTime),
+    sa.Column("hinted_at", UtcTime, comment="when the sweeper last announced it"),
     sa.Column("last_error", T),
     sa.Index("ix_tickets_due_at", "due_at", "id"),
     sa.Index("ix_tickets_status", "status", "urgency_rank", "id"),

@@ -22,13 +22,16 @@ class Topic:
 
 @dataclass(frozen=True)
 class Task:
-    """One row of the table: when it is done, by which model, which backup, and whose it is."""
+    """One row of the table: when it is done, by which model, which backup, and whose it is.
+
+    `backups` stand in order; the first of another provider than the model's is the one that is used.
+    """
 
     name: str
     route: str
     when: str
     model: str
-    backup: str | None
+    backups: tuple[str, ...]
     safe_default: str | None
     at_cap: str
     owner: str

@@ -1,0 +1,314 @@
+"""The only place that turns settings into live parts: store, models, prompts, inboxes, the way out."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+import sqlalchemy as sa
+import structlog
+
+from pipeline.accounts.lookup import Connector, LookedUp, look_up
+from pipeline.db import leases, schema
+from pipeline.db.leases import Lease
+from pipeline.db.store import Store
+from pipeline.db.tables import tickets
+from pipeline.db.types import now
+from pipeline.delivery import send
+from pipeline.delivery.compose import Sender
+from pipeline.delivery.folder import FolderMailer
+from pipeline.delivery.outcomes import Mailer
+from pipeline.delivery.smtp import SmtpMailer, read_url
+from pipeline.drafting.template_provider import TemplateProvider
+from pipeline.errors import ConfigError
+from pipeline.ingest import inboxes as inbox_tables
+from pipeline.ingest.inboxes import Inbox
+from pipeline.ingest.intake import take_stored
+from pipeline.lifecycle import Status
+from pipeline.models.base import Provider
+from pipeline.models.gateway import Gateway, Plan
+from pipeline.models.ledger import Ledger, ScratchLedger, StoreLedger, expire_reservations
+from pipeline.models.prices import Prices
+from pipeline.models.prompts import Prompts
+from pipeline.models.providers.local import LocalProvider
+from pipeline.review.desk import Desk
+from pipeline.routing import planning, reading
+from pipeline.routing.table import LOCAL, TEMPLATES, Routes
+from pipeline.settings import Settings, load
+
+log = structlog.get_logger(__name__)
+
+POLICY_BYTES = 60_000
+
+
+@dataclass
+class Brain:
+    """What is needed to read and draft, with or without a database: table, prompts, models."""
+
+    settings: Settings
+    routes: Routes
+    prompts: Prompts
+    providers: Mapping[str, Provider]
+    gateway: Gateway
+    policy: str | None
+
+    def plan(
+        self,
+        task: str,
+        *,
+        ticket_id: int | None = None,
+        customer: str | None = None,
+        agent_id: int | None = None,
+        model: str | None = None,
+    ) -> Plan:
+        """Which models to ask for this task now, under which caps."""
+        return planning.plan(
+            self.routes,
+            task,
+            self.providers,
+            {"cheap": self.settings.cheap_deadline_s, "strong": self.settings.strong_deadline_s}
+            | dict.fromkeys(("local", "template"), self.settings.cheap_deadline_s),
+            at=now(),
+            ticket_id=ticket_id,
+            customer=customer,
+            agent_id=agent_id,
+            model=model,
+        )
+
+
+@dataclass
+class Parts(Brain):
+    """Everything that a worker, a web process or a command works with."""
+
+    store: Store
+    inboxes: Mapping[str, Inbox]
+    connectors: list[Connector]
+    owner: str = field(default_factory=leases.owner_name)
+
+    @cached_property
+    def mailers(self) -> Callable[[str], Mailer]:
+        """The way out for an inbox's replies: its own server, the common one, or a folder where none is set."""
+        made: dict[str, Mailer] = {}
+
+        def mailer(inbox_name: str) -> Mailer:
+            inbox = self.inboxes.get(inbox_name)
+            own = inbox.send.smtp_url if inbox else None
+            url = own or self.settings.smtp_url
+            key = url.get_secret_value() if url else ""
+            if key not in made:
+                made[key] = SmtpMailer(read_url(key)) if key else FolderMailer(self.home / "outbox")
+            return made[key]
+
+        return mailer
+
+    @property
+    def home(self) -> Path:
+        return self.settings.home.expanduser().resolve()
+
+    def deliver(self, lease: Lease) -> str:
+        """The send step for the ticket of this lease; says what became of the reply."""
+        with self.store.read() as connection:
+            inbox = connection.execute(
+                sa.select(tickets.c.inbox).where(tickets.c.id == lease.ticket_id)
+            ).scalar_one()
+        return send.deliver(self.store, lease, self.mailers(inbox), self.sender_of).why
+
+    def sender_of(self, inbox_name: str) -> Sender:
+        """Who the inbox answers as. Raises `ConfigError` where inboxes.toml names no address for it."""
+        inbox = self.inboxes.get(inbox_name)
+        address = (inbox.from_address if inbox else None) or next(
+            iter(sorted(inbox.own)) if inbox else iter(()), None
+        )
+        if inbox is None or address is None:
+            raise ConfigError(f"inboxes.toml: give [inbox.{inbox_name}] a from_address to answer as")
+        return Sender(
+            address=address,
+            name=inbox.from_name or "",
+            signature=inbox.signature or "",
+            plus_address=inbox.uses_plus_address,
+        )
+
+    def sender_name(self, inbox_name: str) -> str:
+        """The name that a draft of this inbox is signed with; empty where none is set."""
+        inbox = self.inboxes.get(inbox_name)
+        return (inbox.from_name if inbox else None) or ""
+
+    @cached_property
+    def desk(self) -> Desk:
+        """The review table's actions, with the ways out that uncertain replies need."""
+        return Desk(
+            self.store,
+            undo=timedelta(seconds=self.settings.undo_s),
+            domain_of=self._domain_of,
+            own_addresses=frozenset(address for inbox in self.inboxes.values() for address in inbox.own),
+            mark_sent=send.mark_sent,
+            send_again=send.send_again,
+        )
+
+    def _domain_of(self, inbox_name: str) -> str | None:
+        inbox = self.inboxes.get(inbox_name)
+        address = (inbox.from_address if inbox else None) or ""
+        return address.rpartition("@")[2] or None
+
+    def look_up(self, address: str, *, order_numbers: list[str]) -> list[LookedUp]:
+        """Ask every connector about an address that the inbox vouches for."""
+        return look_up(self.connectors, address, verified=True, order_numbers=order_numbers)
+
+    def due_now(self, ticket_id: int) -> tuple[int, str, int] | None:
+        """(ticket id, status, version) if the ticket is due and free at this moment."""
+        with self.store.read() as connection:
+            row = connection.execute(
+                sa.select(tickets.c.id, tickets.c.status, tickets.c.version).where(
+                    tickets.c.id == ticket_id, tickets.c.due_at <= now(), tickets.c.lease_until.is_(None)
+                )
+            ).one_or_none()
+        return (row.id, row.status, row.version) if row else None
+
+    def keep_house(self) -> None:
+        """What every sweep does first: free dead workers' leases, take up what was left half-done."""
+        with self.store.write() as connection:
+            freed = leases.free_the_dead(connection)
+        taken = len(take_stored(self.store, inboxes=self.inboxes))
+        expired = expire_reservations(self.store, now() - timedelta(seconds=self.settings.lease_s))
+        if freed or taken or expired:
+            log.info(
+                "housekeeping", leases_freed=freed, raw_messages_taken=taken, reservations_expired=expired
+            )
+
+
+def open_store(settings: Settings | None = None) -> Store:
+    """The store of these settings, its schema checked. Raises `SchemaError` with the command that mends it."""
+    settings = settings or load()
+    store = Store(settings.database, pool_size=max(10, settings.worker_threads + 4))
+    schema.check(store)
+    return store
+
+
+def open_brain(settings: Settings, ledger: Ledger | None = None) -> Brain:
+    """Table, prompts and models; without a ledger, calls are booked in memory only."""
+    routes = open_routes(settings)
+    prompts_folder = settings.file("prompts", settings.prompts)
+    if prompts_folder is None:
+        raise ConfigError("the prompts folder is nowhere; set TRIAGE_PROMPTS")
+    providers = open_providers(settings)
+    return Brain(
+        settings=settings,
+        routes=routes,
+        prompts=Prompts(prompts_folder),
+        providers=providers,
+        gateway=Gateway(providers, ledger or ScratchLedger(), Prices()),
+        policy=_policy(settings),
+    )
+
+
+def open_parts(settings: Settings | None = None, store: Store | None = None) -> Parts:
+    """All live parts, for a process that works on the store."""
+    settings = settings or load()
+    store = store or open_store(settings)
+    brain = open_brain(settings, StoreLedger(store))
+    accounts = settings.file("accounts.toml", settings.accounts, shipped=False)
+    connectors: list[Connector] = []
+    if accounts is not None:
+        from pipeline.accounts import config
+
+        connectors = config.load(accounts, home=settings.home.expanduser().resolve())
+    return Parts(
+        settings=brain.settings,
+        routes=brain.routes,
+        prompts=brain.prompts,
+        providers=brain.providers,
+        gateway=brain.gateway,
+        policy=brain.policy,
+        store=store,
+        inboxes=open_inboxes(settings),
+        connectors=connectors,
+    )
+
+
+def open_routes(settings: Settings) -> Routes:
+    """The routing table that is in force."""
+    path = settings.file("routes.toml", settings.routes)
+    if path is None:
+        raise ConfigError("routes.toml is nowhere; set TRIAGE_ROUTES")
+    return reading.read(path)
+
+
+def open_inboxes(settings: Settings) -> dict[str, Inbox]:
+    """The inboxes of inboxes.toml; none where there is no such file."""
+    path = settings.file("inboxes.toml", settings.inboxes, shipped=False)
+    return inbox_tables.load(path) if path else {}
+
+
+def open_providers(settings: Settings) -> dict[str, Provider]:
+    """The providers that can be asked: the built-in ones, and those with a key (or an own address)."""
+    providers: dict[str, Provider] = {
+        LOCAL: LocalProvider(cache_dir=_cache_dir(settings)),
+        TEMPLATES: TemplateProvider(),
+    }
+    if settings.openai_api_key or settings.openai_base_url:
+        from pipeline.models.providers.openai import OpenAIProvider
+
+        key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none"
+        providers["openai"] = OpenAIProvider(key, settings.openai_base_url)
+    if settings.anthropic_api_key or settings.anthropic_base_url:
+        from pipeline.models.providers.anthropic import AnthropicProvider
+
+        key = settings.anthropic_api_key.get_secret_value() if settings.anthropic_api_key else "none"
+        providers["anthropic"] = AnthropicProvider(key, settings.anthropic_base_url)
+    return providers
+
+
+def secret_key(settings: Settings) -> str:
+    """What signs links and cookies: as set, or made once and kept in TRIAGE_HOME, readable by its owner."""
+    if settings.secret_key:
+        return settings.secret_key.get_secret_value()
+    path = settings.home.expanduser().resolve() / "secret.key"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="ascii").strip()
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(32))
+    return path.read_text(encoding="ascii").strip()
+
+
+def _cache_dir(settings: Settings) -> Path:
+    """Where the local model keeps what it trained: beside the store if that exists, else the user's cache."""
+    home = settings.home.expanduser().resolve()
+    if home.is_dir():
+        return home / "cache"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "triage"
+
+
+def _policy(settings: Settings) -> str | None:
+    path = settings.file("policy.md", settings.policy, shipped=False)
+    if path is None:
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: the policy cannot be read: {error}") from None
+    if len(text.encode()) > POLICY_BYTES:
+        raise ConfigError(f"{path}: the policy is longer than {POLICY_BYTES} bytes; every draft pays for it")
+    return text
+
+
+def status_counts(store: Store) -> dict[str, int]:
+    """How many tickets stand in each status."""
+    with store.read() as connection:
+        rows = connection.execute(sa.select(tickets.c.status, sa.func.count()).group_by(tickets.c.status))
+        found = {row[0]: int(row[1]) for row in rows}
+    return {status.value: found.get(status.value, 0) for status in Status}
+
+
+def next_due(store: Store) -> datetime | None:
+    """When the next ticket that waits is due; None where none does."""
+    with store.read() as connection:
+        return leases.pending(connection)[1]

@@ -1,0 +1,182 @@
+"""`triage check`: tries every part that the settings name, one line each, with the mend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline import assembly
+from pipeline.db import schema
+from pipeline.db.store import Store
+from pipeline.errors import ConfigError, ModelError, TriageError, UnreachableError
+from pipeline.ingest.inboxes import FolderInbox, ImapInbox, WebhookInbox
+from pipeline.models.base import ModelRequest
+from pipeline.models.prices import Prices
+from pipeline.models.prompts import Prompts
+from pipeline.routing.planning import choices
+from pipeline.routing.reading import TASKS
+from pipeline.routing.table import LOCAL, TEMPLATES, Routes
+from pipeline.settings import Settings, load
+
+
+@dataclass(frozen=True)
+class Result:
+    """One thing tried. `words` say what was found, or what mends it."""
+
+    what: str
+    ok: bool
+    words: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"what": self.what, "ok": self.ok, "words": self.words}
+
+
+def check_all() -> list[Result]:
+    """Try everything. A part that fails never hides the others."""
+    try:
+        settings = load()
+    except ConfigError as error:
+        return [Result("settings", False, str(error))]
+    return [Result("settings", True, f"TRIAGE_HOME is {settings.home}"), *_parts(settings)]
+
+
+def _parts(settings: Settings) -> Iterator[Result]:
+    yield _tried("database", lambda: _database(settings))
+    yield _tried("broker", lambda: _broker(settings))
+    routes = _routes(settings)
+    if isinstance(routes, Result):
+        yield routes
+    else:
+        yield Result(
+            "routes.toml", True, f"{routes.path}: {len(routes.tasks)} tasks, {len(routes.topics)} topics"
+        )
+        yield from _prompts(settings)
+        yield from _models(settings, routes)
+    yield from _inboxes(settings)
+    yield from _accounts(settings)
+    yield _tried("mail out", lambda: _mail_out(settings))
+
+
+def _tried(what: str, attempt: Callable[[], str]) -> Result:
+    try:
+        return Result(what, True, attempt())
+    except TriageError as error:
+        return Result(what, False, str(error))
+
+
+def _database(settings: Settings) -> str:
+    store = Store(settings.database)
+    schema.check(store)
+    return store.url.render_as_string(hide_password=True)
+
+
+def _broker(settings: Settings) -> str:
+    if not settings.broker_url:
+        return "in process (for `triage up`; set TRIAGE_BROKER_URL for separate processes)"
+    from pipeline.tasks import Hints, make_app
+
+    Hints(make_app(settings.broker_url.get_secret_value(), queue=settings.queue)).check()
+    return "answers"
+
+
+def _routes(settings: Settings) -> Routes | Result:
+    try:
+        return assembly.open_routes(settings)
+    except TriageError as error:
+        return Result("routes.toml", False, str(error))
+
+
+def _prompts(settings: Settings) -> Iterator[Result]:
+    folder = settings.file("prompts", settings.prompts)
+    if folder is None:
+        yield Result("prompts", False, "the prompts folder is nowhere; set TRIAGE_PROMPTS")
+        return
+    prompts = Prompts(folder)
+    for task, route in TASKS.items():
+        yield _tried(
+            f"prompt {task}/{route}",
+            lambda task=task, route=route: f"version {prompts.load(task, route).digest}",  # type: ignore[misc]
+        )
+
+
+def _models(settings: Settings, routes: Routes) -> Iterator[Result]:
+    providers = assembly.open_providers(settings)
+    everything = {model.provider for model in routes.models.values()}
+    asked = {
+        choice.key: choice for task in routes.tasks.values() for choice in choices(routes, task, everything)
+    }
+    for choice in asked.values():
+        if choice.provider in (LOCAL, TEMPLATES):
+            continue
+        what = f"model {choice.key}"
+        if choice.provider not in providers:
+            yield Result(what, True, f"not asked: {choice.provider.upper()}_API_KEY is not set")
+            continue
+        if not Prices().known(choice):
+            yield Result(
+                what,
+                False,
+                f'its price is not known; give it one in routes.toml: models."{choice.key}".price',
+            )
+            continue
+        request = ModelRequest(
+            "check", choice.name, "Answer with one word.", "Say: yes", max_output_tokens=200
+        )
+        try:
+            providers[choice.provider].complete(request, deadline_s=settings.cheap_deadline_s)
+            yield Result(what, True, "answers")
+        except ModelError as error:
+            key = f"{choice.provider.upper()}_API_KEY and {choice.provider.upper()}_BASE_URL"
+            yield Result(what, error.kind == "cut", f"{error}; see {key}")
+
+
+def _inboxes(settings: Settings) -> Iterator[Result]:
+    try:
+        inboxes = assembly.open_inboxes(settings)
+    except TriageError as error:
+        yield Result("inboxes.toml", False, str(error))
+        return
+    if not inboxes:
+        yield Result("inboxes.toml", True, "none is set: mail comes by `triage ingest` only")
+    for inbox in inboxes.values():
+        yield _tried(f"inbox {inbox.name}", lambda inbox=inbox: _inbox(inbox))  # type: ignore[misc]
+
+
+def _inbox(inbox: ImapInbox | WebhookInbox | FolderInbox) -> str:
+    if isinstance(inbox, ImapInbox):
+        from pipeline.ingest.imap import try_login
+
+        problem = try_login(inbox)
+        if problem:
+            raise UnreachableError(problem)
+        return f"{inbox.username} at {inbox.host}:{inbox.at}, folder {inbox.folder}"
+    if isinstance(inbox, WebhookInbox):
+        inbox.secrets()
+        return f"POST /webhooks/{inbox.name}, {inbox.adapter}"
+    if not inbox.path.exists():
+        raise ConfigError(f"inboxes.toml, inbox.{inbox.name}: there is no folder {inbox.path}")
+    return f"the folder {inbox.path}"
+
+
+def _accounts(settings: Settings) -> Iterator[Result]:
+    try:
+        path = settings.file("accounts.toml", settings.accounts, shipped=False)
+        if path is None:
+            return
+        from pipeline.accounts import config
+
+        connectors = config.load(path, home=settings.home.expanduser().resolve())
+    except TriageError as error:
+        yield Result("accounts.toml", False, str(error))
+        return
+    for connector in connectors:
+        yield _tried(f"accounts {connector.name}", connector.check)
+
+
+def _mail_out(settings: Settings) -> str:
+    if not settings.smtp_url:
+        return "TRIAGE_SMTP_URL is not set: replies are written to the outbox folder in TRIAGE_HOME"
+    from pipeline.delivery.smtp import SmtpMailer, read_url
+
+    return SmtpMailer(read_url(settings.smtp_url.get_secret_value())).check()

@@ -1,0 +1,178 @@
+"""Commands that move data: parse, ingest, run, show, export, report."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.output import Json, counting, note, print_json, progress, say, whole_file
+from pipeline.errors import InputError, NotFoundError
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(parse)
+    app.command()(ingest)
+    app.command()(run)
+    app.command()(show)
+    app.command()(export)
+    app.command()(report)
+
+
+def parse(file: Annotated[Path, typer.Argument(help="one raw message")], json: Json = False) -> None:
+    """Parse one raw message, without a database."""
+    from pipeline.ingest.mime import parse as parse_message
+
+    parsed = parse_message(_read(file)).to_json()
+    if json:
+        print_json(parsed)
+        return
+    say(f"kind      {parsed['kind']}: {parsed['kind_reason']}")
+    sender = parsed["from"]
+    say(f"from      {sender['name']} <{sender['address']}>" if sender else "from      (nobody)")
+    say(f"subject   {parsed['subject']}")
+    say(f"date      {parsed['date'] or '(none)'}")
+    say(f"id        {parsed['message_id'] or '(none)'}")
+    for attachment in parsed["attachments"]:
+        say(f"attached  {attachment['filename']} ({attachment['content_type']}, {attachment['size']} bytes)")
+    for defect in parsed["defects"]:
+        say(f"defect    {defect}")
+    say()
+    say(parsed["new_text"])
+
+
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help=".eml, mbox, Maildir, or a folder of them")],
+    inbox: Annotated[str, typer.Option(help="the inbox they belong to")] = "files",
+    json: Json = False,
+) -> None:
+    """Take messages from files into the store."""
+    from pipeline.assembly import open_inboxes, open_store
+    from pipeline.ingest.files import ingest_paths
+    from pipeline.settings import load
+
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"there is no file or folder {path}")
+    settings = load()
+    inboxes = open_inboxes(settings)
+    if inboxes and inbox != "files" and inbox not in inboxes:
+        raise InputError(f"there is no inbox {inbox!r} in inboxes.toml; there are: {', '.join(inboxes)}")
+    store = open_store(settings)
+    with progress("reading mail", None, quiet=json) as step:
+        counts = ingest_paths(store, paths, inbox, inboxes=inboxes, progress=counting(step))
+    if json:
+        print_json(counts.to_json())
+    else:
+        for name, number in counts.to_json().items():
+            say(f"{name:12} {number}")
+    if counts.problems:
+        raise InputError(f"{len(counts.problems)} files could not be read; the first: {counts.problems[0]}")
+
+
+def run(
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="end when nothing is due")] = False,
+    json: Json = False,
+) -> None:
+    """Work off everything that is due, then end; says what was done per step."""
+    from pipeline.assembly import next_due, open_parts, status_counts
+    from pipeline.ingest.intake import take_stored
+    from pipeline.settings import load
+    from pipeline.steps import run_until_idle
+
+    if not until_idle:
+        raise typer.BadParameter("say --until-idle; a worker that stays is `triage worker` or `triage up`")
+    settings = load()
+    _configure_logs(settings)
+    parts = open_parts(settings)
+    take_stored(parts.store, inboxes=parts.inboxes, older_than=timedelta(0), limit=100_000)
+    parts.keep_house()
+    with progress("working", None, quiet=json) as step:
+        done = run_until_idle(parts, threads=settings.worker_threads, on_step=lambda _outcome: step())
+    tickets = status_counts(parts.store)
+    later = next_due(parts.store)
+    if json:
+        print_json({"steps": done, "tickets": tickets, "next_due": later})
+        return
+    for name, number in done.items():
+        say(f"{name:15} {number}")
+    if not done:
+        say("nothing was due")
+    say("tickets: " + ", ".join(f"{number} {status}" for status, number in tickets.items() if number))
+    if later:
+        note(f"the next ticket is due at {later:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def show(ticket: Annotated[int, typer.Argument(help="the ticket's number")], json: Json = False) -> None:
+    """Everything about one ticket: messages, triage, moves with reasons, model calls, drafts, review."""
+    from pipeline.assembly import open_store
+    from pipeline.reports.show import explain
+    from pipeline.reports.show import show as everything
+
+    store = open_store()
+    found = everything(store, ticket)
+    if found is None:
+        raise NotFoundError(f"there is no ticket {ticket}")
+    if json:
+        print_json(found)
+        return
+    for line in explain(found):
+        say(line)
+
+
+def export(
+    what: Annotated[str, typer.Argument(help="tickets, messages, drafts, reviews, calls or moves")],
+    since: Annotated[str | None, typer.Option(help="a date, YYYY-MM-DD (UTC)")] = None,
+    format: Annotated[str, typer.Option(help="jsonl or csv")] = "jsonl",
+) -> None:
+    """Write rows to standard output, for other tools."""
+    import sys
+
+    from pipeline.assembly import open_store
+    from pipeline.reports.export import export as write_rows
+
+    start = None
+    if since is not None:
+        try:
+            start = datetime.strptime(since, "%Y-%m-%d").replace(tzinfo=UTC)
+        except ValueError:
+            raise typer.BadParameter(f"{since!r} is not a date like 2026-11-23") from None
+    write_rows(open_store(), what, start, format, sys.stdout)
+
+
+def report(
+    week: Annotated[str | None, typer.Option(help="like 2026-W47; default: the present week")] = None,
+    format: Annotated[str, typer.Option(help="html, md, csv or json")] = "md",
+    out: Annotated[Path | None, typer.Option(help="a file; default: standard output")] = None,
+) -> None:
+    """The weekly report."""
+    from pipeline.assembly import open_routes, open_store
+    from pipeline.reports.rendering import render
+    from pipeline.reports.weekly import report as compute
+    from pipeline.settings import load
+
+    settings = load()
+    text = render(compute(open_store(settings), week, routes=open_routes(settings)), format)
+    if out is None:
+        say(text.rstrip("\n"))
+        return
+    with whole_file(out) as file:
+        file.write(text)
+    note(f"wrote {out}")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _configure_logs(settings: object) -> None:
+    from pipeline.logging import configure
+    from pipeline.settings import Settings
+
+    assert isinstance(settings, Settings)
+    configure(settings.log_format, "warning" if settings.log_level == "info" else settings.log_level)

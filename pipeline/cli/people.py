@@ -1,0 +1,13 @@
+"""Commands for people's work: the review table from the terminal, and the accounts of the page."""
+
+from __future__ import annotations
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    from pipeline.cli.agents import agent
+    from pipeline.cli.review import review
+
+    app.add_typer(review, name="review")
+    app.add_typer(agent, name="agent")

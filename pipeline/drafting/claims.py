@@ -1,0 +1,255 @@
+"""Checks by program what a reply claims, against thread, account facts and policy.
+
+What stands nowhere is marked for the agent. What can do harm (a link, an address or an IBAN that nobody of
+ours gave, money promised that neither policy nor account supports, a leak) keeps the draft from being
+approved as it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.drafting.deadlines import deadlines_in
+from pipeline.drafting.facts import Fact, code_key, facts_in, number_value, plain, same
+from pipeline.drafting.leak import leaked
+from pipeline.drafting.promises import NAMED, promises_in, sentences, speaks_of
+from pipeline.drafting.threads import Thread
+
+NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something that a reply states. `supported_by` is thread, account, policy or nothing.
+
+    `kind` is one of `facts.KINDS`, or promise, deadline, or statement (the model's own word).
+    """
+
+    text: str
+    supported_by: str
+    kind: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"text": self.text, "supported_by": self.supported_by, "kind": self.kind}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The claims in a reply, each once, and why it may not be approved as it stands (plain sentences)."""
+
+    claims: tuple[Claim, ...]
+    blocked: tuple[str, ...]
+
+
+def check_claims(
+    reply: str,
+    thread: Thread,
+    *,
+    stated: Iterable[tuple[str, str]] = (),
+    instructions: str = "",
+    fence: str = "",
+) -> Checked:
+    """Check a reply. `stated` are the model's own (text, supported_by); `instructions` is its prompt's
+    system part and `fence` its delimiter, neither of which may come out again."""
+    text = plain(reply)
+    evidence = _Evidence(thread)
+    claims: list[Claim] = []
+    blocked: list[str] = []
+    for fact in facts_in(text):
+        support = evidence.of(fact)
+        claims.append(Claim(fact.text, support, fact.kind))
+        if why := _dangerous(fact, support, _sentence_at(text, fact), evidence):
+            blocked.append(why)
+    for promise in promises_in(text):
+        support = evidence.of_promise(promise.category, promise.sentence)
+        claims.append(Claim(promise.sentence, support, "promise"))
+        if support == NOTHING:
+            blocked.append(
+                f"It promises {NAMED[promise.category]}, which neither the policy nor the account facts "
+                f"support: “{_short(promise.sentence)}”"
+            )
+    for words, form in deadlines_in(text):
+        claims.append(Claim(words, evidence.of_deadline(form), "deadline"))
+    claims += _stated(stated, text, claims, thread)
+    if leaked(reply, instructions, fence, (item.text for item in evidence.sources)):
+        blocked.append("It repeats the instructions that the model was given.")
+    return Checked(tuple(dict.fromkeys(claims)), tuple(dict.fromkeys(blocked)))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One place where a claim can rest; `figures` are its bare numbers, which any currency may belong to."""
+
+    name: str
+    supports: str
+    text: str
+    facts: tuple[Fact, ...]
+    figures: frozenset[str]
+
+
+class _Evidence:
+    """Everything that a reply may rest on, strongest first: policy, account, our words, the customer's.
+
+    The name that we sign with counts as our word; a message's date is known, whoever wrote it.
+    """
+
+    def __init__(self, thread: Thread) -> None:
+        account = "\n".join(_flat(thread.account)) if thread.account else ""
+        dates = " ".join(f"{message.created:%Y-%m-%d}" for message in thread.messages if message.created)
+        customer = "\n".join([thread.text_by("customer"), thread.customer_name or "", dates])
+        self.sources = (
+            _source("policy", "policy", thread.policy or ""),
+            _source("account", "account", account),
+            _source("agent", "thread", f"{thread.text_by('agent')}\n{thread.sender_name}"),
+            _source("customer", "thread", customer),
+        )
+        self.own_address = (thread.customer_address or "").lower()
+
+    def of(self, fact: Fact, names: tuple[str, ...] = ("policy", "account", "agent", "customer")) -> str:
+        if fact.kind == "link":
+            names = tuple(name for name in names if name in ("policy", "agent"))
+        if fact.kind == "email" and self.own_address in fact.keys:
+            return "thread"
+        return next(
+            (source.supports for source in self.sources if source.name in names and _holds(source, fact)),
+            NOTHING,
+        )
+
+    def ours(self, fact: Fact) -> bool:
+        """Whether it stands somewhere that no customer writes to."""
+        return self.of(fact, ("policy", "account", "agent")) != NOTHING
+
+    def of_promise(self, category: str, sentence: str) -> str:
+        """Money needs policy, account or our own earlier promise; its amount too: that the customer named
+        the sum is no support for paying it."""
+        sums = [fact for fact in facts_in(sentence) if fact.kind in ("amount", "percent")]
+        if not all(self.ours(fact) for fact in sums):
+            return NOTHING
+        policy, account, agent, _ = self.sources
+        if speaks_of(policy.text, category):
+            return "policy"
+        if speaks_of(account.text, category):
+            return "account"
+        promised = any(promise.category == category for promise in promises_in(agent.text))
+        return "thread" if promised else NOTHING
+
+    def of_deadline(self, form: str) -> str:
+        return next(
+            (
+                source.supports
+                for source in self.sources
+                if source.name != "customer" and form in {known for _, known in deadlines_in(source.text)}
+            ),
+            NOTHING,
+        )
+
+
+def _source(name: str, supports: str, text: str) -> _Source:
+    text = plain(text)
+    facts = tuple(facts_in(text))
+    spans = [(fact.start, fact.start + len(fact.text)) for fact in facts if fact.kind == "amount"]
+    figures = {
+        value
+        for match in re.finditer(r"\d[\d.,'’]*", text)
+        if not any(start <= match.start() < end for start, end in spans)
+        and (value := number_value(match[0].rstrip(".,'’"))) is not None
+    }
+    return _Source(name, supports, text, facts, frozenset(figures))
+
+
+def _holds(source: _Source, fact: Fact) -> bool:
+    if any(fact.kind == known.kind and same(fact.kind, fact.keys, known.keys) for known in source.facts):
+        return True
+    if fact.kind == "amount":
+        return any(key.split(" ")[0] in source.figures for key in fact.keys)
+    if fact.kind in ("number", "phone", "iban", "card"):
+        return _spelt_in(code_key(fact.text), source.text)
+    return False
+
+
+def _spelt_in(key: str, text: str) -> bool:
+    """Whether the letters and digits stand in the text as one number, however it is grouped."""
+    if not key:
+        return False
+    pattern = r"[\s#/_.()\-]*".join(re.escape(character) for character in key)
+    return re.search(rf"(?<![^\W_]){pattern}(?![^\W_])", text, re.IGNORECASE) is not None
+
+
+_DIRECTING = (
+    r"write (?:to|us)|e-?mail (?:us|to|them|me)|contact|call\b|dial|ring\b|reply to|send|forward|transfer|pay\b|wire\b",
+    r"reach (?:us|out)|get in touch|text (?:us|me)",
+    r"schreiben|kontaktieren|rufen|anrufen|melden|senden|schicken|überweisen|zahlen|wenden",
+    r"écri(?:re|vez)|appel(?:er|ez)|envo(?:yer|yez)|vir(?:er|ez)|pay(?:er|ez)|adressez",
+    r"escrib\w+|llam(?:e|ar)|envi\w+|envíe|transfier\w+|pague|pagar|dirí\w+",
+    r"scriv(?:a|ere)|contatt(?:i|are)|chiam(?:i|are)|invi(?:i|are)|vers(?:i|are)|pag(?:hi|are)|rivolg\w+",
+    r"schrijf|neem contact|bel\b|bellen|stuur|sturen|betaal|betalen|overmaken|maak\b",
+    r"escrev[ae]\w*|contat[eo]|lig(?:ue|ar)|envie|enviar|transfir\w+",
+)
+_DIRECTS = re.compile(rf"\b(?:{'|'.join(_DIRECTING)})", re.IGNORECASE)
+_NAMES = {"email": "e-mail address", "phone": "phone number", "iban": "IBAN"}
+
+
+def _dangerous(fact: Fact, support: str, sentence: str, evidence: _Evidence) -> str | None:
+    """Why a fact in a reply may do harm, or None.
+
+    A link, or an address that the reply sends the customer to, must come from us: a forged mail could
+    otherwise have us pass its bait on under our name.
+    """
+    if fact.kind == "card":
+        return "It shows what looks like a payment card number."
+    if fact.kind == "link" and support == NOTHING:
+        return f"It links to {_short(fact.text)}, which neither our team nor the policy ever named."
+    if fact.kind not in _NAMES or evidence.ours(fact) or evidence.own_address in fact.keys:
+        return None
+    if support == NOTHING:
+        named = f"It gives the {_NAMES[fact.kind]} {fact.text}"
+        return f"{named}, which stands neither in the thread nor in account facts or policy."
+    if _DIRECTS.search(sentence):
+        return (
+            f"It sends the customer to the {_NAMES[fact.kind]} {fact.text}, which only the mail itself named."
+        )
+    return None
+
+
+def _stated(
+    stated: Iterable[tuple[str, str]], text: str, checked: list[Claim], thread: Thread
+) -> Iterator[Claim]:
+    """The model's own claims that stand in the reply, corrected by what the program found in them."""
+    given = {"thread": True, "account": bool(thread.account), "policy": bool(thread.policy)}
+    flat = " ".join(text.split())
+    known = {claim.text for claim in checked}
+    for words, support in stated:
+        words = " ".join(plain(words).split())
+        if not words or words not in flat or words in known:
+            continue
+        unfounded = any(claim.supported_by == NOTHING and claim.text in words for claim in checked)
+        yield Claim(words, NOTHING if unfounded or not given.get(support) else support, "statement")
+
+
+def _sentence_at(text: str, fact: Fact) -> str:
+    return next((sentence for sentence in sentences(text) if fact.text in sentence), text)
+
+
+_NO_VALUE = frozenset(("none", "no", "false", "0", "0.0", "0.00", ""))
+"""`refunded: no` must not support the promise of a refund."""
+
+
+def _flat(value: Any, path: str = "") -> Iterator[str]:
+    """Account facts as lines `payments amount: 49.00`; amounts in cents also as whole units."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flat(item, f"{path} {str(key).replace('_', ' ')}".strip())
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _flat(item, path)
+    elif str(value).lower() not in _NO_VALUE:
+        yield f"{path}: {value}"
+        if isinstance(value, int) and path.endswith(("cents", "minor")):
+            yield f"{path}: {value / 100:.2f}"
+
+
+def _short(text: str, longest: int = 160) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

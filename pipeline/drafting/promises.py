@@ -1,0 +1,144 @@
+"""Promise-like sentences in seven languages: money back, money off, a replacement.
+
+A promise is a word for the thing together with a word that commits to it, in one clause and with no word
+before it that takes the commitment back: "we will refund you" is one, "we are checking whether a refund
+is possible" is not. The words stand in `promises.toml`; all languages are tried on every sentence.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+CATEGORIES = ("refund", "discount", "replacement")
+NAMED = {"refund": "money back", "discount": "a price reduction", "replacement": "a replacement"}
+
+
+def _alternatives(listed: list[str]) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w)(?:{'|'.join(listed)})", re.IGNORECASE)
+
+
+_Pattern = Annotated[re.Pattern[str], BeforeValidator(_alternatives)]
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A sentence of the reply that commits to something; `category` is one of `CATEGORIES`."""
+
+    category: str
+    sentence: str
+
+
+class _Language(BaseModel):
+    """One language of `promises.toml`: alternatives of patterns by what they are for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    refund_nouns: _Pattern
+    discount_nouns: _Pattern
+    replacement_nouns: _Pattern
+    refund_verbs: _Pattern
+    replacement_verbs: _Pattern
+    grants: _Pattern
+    commits: _Pattern
+    hedges: _Pattern
+    undone: _Pattern
+    negated: _Pattern
+
+    def noun(self, category: str) -> re.Pattern[str]:
+        return {
+            "refund": self.refund_nouns,
+            "discount": self.discount_nouns,
+            "replacement": self.replacement_nouns,
+        }[category]
+
+    def verb(self, category: str) -> re.Pattern[str] | None:
+        return {"refund": self.refund_verbs, "replacement": self.replacement_verbs}.get(category)
+
+
+_SENTENCE = re.compile(r"(?<=[.!?…])\s+(?=[^\s\d])|\n+")
+_CLAUSE = re.compile(
+    r"[,;:()–—]\s|\s(?:and|but|so|und|aber|sowie|et|mais|puis|y|e|pero|ma|en|maar|mas)\s", re.IGNORECASE
+)
+_CONDITION = re.compile(
+    r"\W*(?:if|once|should|when|falls|wenn|sofern|sollte|sobald|si|lorsque|dès|cuando|se|qualora|quando|als|indien"
+    r"|zodra|caso)\b",
+    re.IGNORECASE,
+)
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, by its full stops and line ends."""
+    return [part.strip() for part in _SENTENCE.split(text) if part.strip()]
+
+
+def promises_in(text: str) -> list[Promise]:
+    """Every promise of money back, money off or a replacement in a text that went through `facts.plain`."""
+    return [
+        Promise(category, sentence)
+        for sentence in sentences(text)
+        for category in CATEGORIES
+        if any(_promises(sentence, category, language) for language in _languages())
+    ]
+
+
+def speaks_of(text: str, category: str) -> bool:
+    """Whether any sentence of a policy speaks of the thing without refusing it."""
+    for sentence in sentences(text):
+        for language in _languages():
+            patterns = [language.noun(category), language.verb(category)]
+            named = any(pattern and pattern.search(sentence) for pattern in patterns)
+            if named and not language.negated.search(sentence):
+                return True
+    return False
+
+
+def _promises(sentence: str, category: str, language: _Language) -> bool:
+    noun, verb = language.noun(category), language.verb(category)
+    question = sentence.rstrip().endswith("?")
+    before = ""
+    for clause in _clauses(sentence):
+        if not _CONDITION.match(clause):
+            if not question and _granted(clause, noun, language):
+                return True
+            if verb is not None and _committed(clause, before, verb, language, question):
+                return True
+        before += clause
+    return False
+
+
+def _granted(clause: str, noun: re.Pattern[str], language: _Language) -> bool:
+    return any(
+        language.grants.search(f"{clause[: match.start()]} · {clause[match.end() :]}")
+        and _stands(clause, match, language)
+        for match in noun.finditer(clause)
+    )
+
+
+def _committed(clause: str, before: str, verb: re.Pattern[str], language: _Language, question: bool) -> bool:
+    if question or not language.commits.search(f"{before} {clause}"):
+        return False
+    return any(_stands(clause, match, language) for match in verb.finditer(clause))
+
+
+def _stands(clause: str, match: re.Match[str], language: _Language) -> bool:
+    before, after = clause[: match.start()], clause[match.end() :]
+    return not (language.hedges.search(before) or language.negated.search(before)) and not (
+        language.undone.search(after)
+    )
+
+
+def _clauses(sentence: str) -> list[str]:
+    return [part for part in _CLAUSE.split(sentence) if part and part.strip()]
+
+
+@lru_cache(maxsize=1)
+def _languages() -> tuple[_Language, ...]:
+    table = tomllib.loads(Path(__file__).with_name("promises.toml").read_text(encoding="utf-8"))
+    return tuple(_Language.model_validate(language) for language in table.values())

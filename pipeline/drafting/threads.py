@@ -1,0 +1,136 @@
+"""A ticket's thread as a draft needs it: who wrote what, what is known, and on whose behalf we answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from pipeline.db import tables
+from pipeline.errors import NotFoundError
+
+FIELD_NAMES = (
+    "order_numbers",
+    "account_ids",
+    "emails",
+    "phones",
+    "amounts",
+    "dates",
+    "names",
+    "invoice_numbers",
+)
+
+
+@dataclass(frozen=True)
+class ThreadMessage:
+    """`role` is customer or agent; `text` is what its author wrote then, without quotes and signature."""
+
+    role: str
+    text: str
+    created: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Thread:
+    """All that a draft may rest on. Messages are oldest first; `fields` as a triage stores them.
+
+    `account` are facts that a connector vouches for, `policy` the team's own text. `reasons` are the
+    rule's plain sentences for the route. `customer_address` is the address that our reply goes to.
+    """
+
+    messages: tuple[ThreadMessage, ...]
+    subject: str = ""
+    topic: str = "other"
+    language: str = "en"
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    emotion: str = "calm"
+    customer_name: str | None = None
+    sender_name: str = ""
+    account: Mapping[str, Any] | None = None
+    policy: str | None = None
+    reasons: tuple[str, ...] = ()
+    customer_address: str | None = None
+
+    def text_by(self, role: str) -> str:
+        """Everything that one side wrote, oldest first; the subject counts as the customer's."""
+        texts = [self.subject] if role == "customer" and self.subject else []
+        return "\n".join([*texts, *(message.text for message in self.messages if message.role == role)])
+
+
+def load_thread(connection: sa.Connection, ticket_id: int, policy: str | None, sender_name: str) -> Thread:
+    """The thread of a ticket: people's messages and our replies, the newest triage, the latest facts.
+
+    Fields are gathered over all triages, the newest first, so that an order number given in the first
+    mail is still known in the third. Raises `NotFoundError`.
+    """
+    tickets, messages, triages, facts = (
+        tables.tickets,
+        tables.messages,
+        tables.triages,
+        tables.account_facts,
+    )
+    ticket = connection.execute(sa.select(tickets).where(tickets.c.id == ticket_id)).one_or_none()
+    if ticket is None:
+        raise NotFoundError(f"there is no ticket {ticket_id}")
+    spoken = connection.execute(
+        sa.select(
+            messages.c.direction,
+            messages.c.new_text,
+            messages.c.text,
+            messages.c.received_at,
+        )
+        .where(
+            messages.c.ticket_id == ticket_id,
+            sa.or_(
+                sa.and_(messages.c.direction == "inbound", messages.c.kind == "person"),
+                messages.c.direction == "outbound",
+            ),
+        )
+        .order_by(messages.c.received_at, messages.c.id)
+    ).all()
+    read = connection.execute(
+        sa.select(triages).where(triages.c.ticket_id == ticket_id).order_by(triages.c.id.desc())
+    ).all()
+    account = connection.execute(
+        sa.select(facts.c.facts)
+        .where(facts.c.ticket_id == ticket_id)
+        .order_by(facts.c.fetched_at.desc(), facts.c.id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    newest = read[0] if read else None
+    return Thread(
+        messages=tuple(
+            ThreadMessage(
+                "customer" if row.direction == "inbound" else "agent",
+                row.new_text.strip() or row.text,
+                row.received_at,
+            )
+            for row in spoken
+        ),
+        subject=ticket.subject,
+        topic=(newest.topic if newest else ticket.topic) or "other",
+        language=(newest.language if newest else ticket.language) or "en",
+        fields=_gathered([row.fields for row in read]),
+        emotion=(newest.emotion if newest else ticket.emotion) or "calm",
+        customer_name=ticket.customer_name,
+        sender_name=sender_name,
+        account=account or None,
+        policy=policy,
+        reasons=tuple(newest.reasons) if newest else (),
+        customer_address=ticket.customer_address,
+    )
+
+
+def _gathered(several: list[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    gathered: dict[str, list[Any]] = {}
+    for name in FIELD_NAMES:
+        known: dict[str, Any] = {}
+        for fields in several:
+            for item in fields.get(name) or []:
+                known.setdefault(str(item.get("value") if isinstance(item, Mapping) else item), item)
+        if known:
+            gathered[name] = list(known.values())
+    return gathered

@@ -1,0 +1,472 @@
+"""Watching a mailbox over IMAP: what is new is stored once, whoever else reads, flags or deletes there.
+
+What was taken is our own record of UIDs (`uids`), never the mailbox's flags. The watcher lives in a thread
+of its own per inbox, so that one failing server holds up no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from pipeline.db.store import Store
+from pipeline.errors import ConfigError, TriageError, UnreachableError
+from pipeline.ingest import uids
+from pipeline.ingest.inboxes import ImapInbox, Inbox
+from pipeline.ingest.intake import OnTicket, store_raw, take_many, take_stored
+
+if TYPE_CHECKING:
+    from imapclient import IMAPClient
+
+log = structlog.get_logger(__name__)
+
+BATCH_MESSAGES = 50
+BATCH_BYTES = 8_000_000
+CHUNK_BYTES = 4_000_000
+"""A mail longer than this is fetched in pieces, so that the time limit holds for a piece, not for all of it."""
+SIZES_AT_ONCE = 500
+HEAD_BYTES = 65_536
+"""What is kept of a mail that is over the inbox's limit."""
+FIRST_WAIT_S, LONGEST_WAIT_S, REFUSED_WAIT_S = 1.0, 300.0, 60.0
+RECONCILE_EVERY_S = 24 * 3600.0
+LEFT_OUT_S = 600.0
+
+Progress = Callable[[int, int], None]
+
+
+class LoginRefused(UnreachableError):
+    """The server answers but does not take the user name and password."""
+
+
+class Suspects:
+    """Mails in whose fetch the connection broke. Alone next time; after two breaks left out for a while.
+
+    So one mail that the server chokes on holds up no other, and a network that fails blames nobody for long.
+    """
+
+    def __init__(self) -> None:
+        self.under_way: list[int] = []
+        self._breaks: dict[int, int] = {}
+        self._until: dict[int, float] = {}
+
+    def broke(self) -> None:
+        """The connection failed; called before the next one."""
+        alone = len(self.under_way) == 1
+        for uid in self.under_way:
+            self._breaks[uid] = max(1, self._breaks.get(uid, 0) + alone)
+            if self._breaks[uid] > 2:
+                self._until[uid] = time.monotonic() + LEFT_OUT_S
+                del self._breaks[uid]
+        self.under_way = []
+
+    def alone(self, uid: int) -> bool:
+        return uid in self._breaks
+
+    def left_out(self, uid: int) -> bool:
+        return self._until.get(uid, 0.0) > time.monotonic()
+
+    def fine(self) -> None:
+        """What was under way arrived."""
+        for uid in self.under_way:
+            self._breaks.pop(uid, None)
+        self.under_way = []
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What one look at the mailbox brought: mails stored, mails gone before they could be fetched, and mails
+    that are there and could not be fetched."""
+
+    stored: int = 0
+    gone: int = 0
+    failed: int = 0
+
+
+def watch(
+    inbox: ImapInbox,
+    store: Store,
+    stop: threading.Event,
+    on_ticket: OnTicket | None = None,
+    *,
+    inboxes: Mapping[str, Inbox] | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Take mail in until `stop` is set; connection, login and database errors are waited out.
+
+    Each look at the mailbox, and each error, is noted in `imap_folders`. `progress` gets (done, all) of
+    a long first look.
+    """
+    inboxes = inboxes or {inbox.name: inbox}
+    bound = log.bind(inbox=inbox.name)
+    suspects = Suspects()
+    wait_s = FIRST_WAIT_S
+    while not stop.is_set():
+        try:
+            with connected(inbox) as client:
+                bound.info("connected")
+                for _ in _looks(client, inbox, store, stop, on_ticket, inboxes, suspects, progress):
+                    wait_s = FIRST_WAIT_S
+        except Exception as error:  # whatever a server sends, the watcher goes on; the trouble is shown
+            words = str(error) if isinstance(error, TriageError) else f"{type(error).__name__} in the watcher"
+            bound.warning("the mailbox cannot be read", error=words)
+            suspects.broke()
+            with contextlib.suppress(TriageError):  # where the database is the trouble, this fails too
+                uids.note_error(store, inbox.name, inbox.folder, words)
+            least = REFUSED_WAIT_S if isinstance(error, LoginRefused | ConfigError) else 0.0
+            stop.wait(max(least, wait_s) * random.uniform(0.5, 1.0))
+            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+
+
+def _looks(
+    client: IMAPClient,
+    inbox: ImapInbox,
+    store: Store,
+    stop: threading.Event,
+    on_ticket: OnTicket | None,
+    inboxes: Mapping[str, Inbox],
+    suspects: Suspects,
+    progress: Progress | None,
+) -> Iterator[Synced]:
+    """Look, wait for news or the poll, look again. IDLE ends at every poll, so it is never old enough to be
+    dropped by a server or a firewall (some do after 10 minutes, without a word)."""
+    idle = inbox.idle and _can(client, b"IDLE")
+    reconcile_at = time.monotonic() + RECONCILE_EVERY_S * random.uniform(0.5, 1.0)
+    while not stop.is_set():
+        take_stored(store, inboxes=inboxes, on_ticket=on_ticket)
+        full = time.monotonic() >= reconcile_at
+        if full:
+            reconcile_at = time.monotonic() + RECONCILE_EVERY_S
+        yield sync(
+            client,
+            inbox,
+            store,
+            on_ticket,
+            inboxes=inboxes,
+            reconcile=full,
+            stop=stop,
+            suspects=suspects,
+            progress=progress,
+        )
+        _wait_for_news(client, inbox, stop, idle)
+
+
+def _wait_for_news(client: IMAPClient, inbox: ImapInbox, stop: threading.Event, idle: bool) -> None:
+    until = time.monotonic() + inbox.poll_s
+    if not idle:
+        stop.wait(inbox.poll_s)
+        return
+    with _plain(inbox):
+        client.idle()
+        try:
+            while not stop.is_set() and time.monotonic() < until:
+                said = client.idle_check(timeout=min(1.0, max(0.0, until - time.monotonic())))
+                if any(_is_news(line) for line in said):
+                    break
+        finally:
+            client.idle_done()
+
+
+def _is_news(line: tuple[Any, ...]) -> bool:
+    return len(line) > 1 and line[1] in (b"EXISTS", b"EXPUNGE", b"RECENT")
+
+
+def sync(
+    client: IMAPClient,
+    inbox: ImapInbox,
+    store: Store,
+    on_ticket: OnTicket | None = None,
+    *,
+    inboxes: Mapping[str, Inbox] | None = None,
+    reconcile: bool = False,
+    stop: threading.Event | None = None,
+    suspects: Suspects | None = None,
+    progress: Progress | None = None,
+) -> Synced:
+    """One look at the mailbox: everything that is there and was not taken is stored, then put on tickets.
+
+    `reconcile` compares every UID there with our record, not only those above the watermark. Raises
+    `UnreachableError` when the connection fails; what was stored by then stays.
+    """
+    inboxes = inboxes or {inbox.name: inbox}
+    suspects = suspects or Suspects()
+    with _plain(inbox):
+        folder = _selected(client, inbox)
+        record = uids.opened(store, inbox, folder, lambda since: _since(client, since))
+        there = sorted(_search(client, ["ALL"] if reconcile else ["UID", f"{record.watermark + 1}:*"]))
+        todo, gaps = uids.missing(store, record, there, folder.uidnext, reconcile=reconcile)
+        failed = {uid for uid in todo if suspects.left_out(uid)}
+        stored = gone = done = 0
+        top = max([folder.uidnext - 1, *there[-1:]])
+        for batch in _batches(client, inbox, [uid for uid in todo if uid not in failed], suspects):
+            if stop is not None and stop.is_set():
+                top = min(top, batch[0][0] - 1)
+                break
+            got = _fetched(client, inbox, batch, failed, suspects)
+            with store.write() as connection:
+                raws = []
+                for uid, mail in got.items():
+                    if mail is None:
+                        uids.take(connection, record, uid, None)
+                        gone += 1
+                        continue
+                    raw = store_raw(
+                        connection, inbox.name, mail.body, begun=mail.reason is None, quarantine=mail.reason
+                    )
+                    uids.take(connection, record, uid, raw.raw_id)
+                    stored += 1
+                    if raw.new and raw.waits:
+                        raws.append(raw.raw_id)
+                uids.advance(connection, record, min([batch[-1][0], *(uid - 1 for uid in failed)]))
+            take_many(store, raws, inboxes=inboxes, on_ticket=on_ticket)
+            _mark(client, inbox, [uid for uid, mail in got.items() if mail is not None])
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(todo))
+        with store.write() as connection:
+            uids.note_gone(connection, record, gaps)
+            uids.advance(connection, record, min([top, *(uid - 1 for uid in failed)]))
+            uids.note_ok(connection, record, f"{len(failed)} mails cannot be fetched" if failed else None)
+    return Synced(stored=stored, gone=gone + len(gaps), failed=len(failed))
+
+
+# --- the dialogue --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    body: bytes
+    reason: str | None = None
+
+
+@contextlib.contextmanager
+def connected(inbox: ImapInbox) -> Iterator[IMAPClient]:
+    """A logged-in connection. Raises `UnreachableError` or `LoginRefused`, each with what mends it."""
+    import imapclient
+    from imapclient.exceptions import LoginError
+
+    password = inbox.secret()
+    with _plain(inbox):
+        timeout = imapclient.SocketTimeout(connect=min(inbox.timeout_s, 20), read=inbox.timeout_s)
+        context = _context(inbox) if inbox.tls != "none" else None
+        client = imapclient.IMAPClient(
+            inbox.host, port=inbox.at, ssl=inbox.tls == "tls", ssl_context=context, timeout=timeout
+        )
+        try:
+            if inbox.tls == "starttls":
+                client.starttls(context)
+            try:
+                client.login(_argument(inbox.username), _argument(password))
+            except LoginError:
+                raise LoginRefused(
+                    f"inbox.{inbox.name}: {inbox.host} does not take the user name and password; "
+                    "see username and password in inboxes.toml"
+                ) from None
+            client.normalise_times = False
+            yield client
+        finally:
+            with contextlib.suppress(Exception):  # the connection may be gone already
+                client.logout()
+            with contextlib.suppress(Exception):
+                client.shutdown()
+
+
+def try_login(inbox: ImapInbox) -> str | None:
+    """None if the mailbox can be opened; else one plain line with the mend."""
+    try:
+        with connected(inbox) as client, _plain(inbox):
+            _selected(client, inbox)
+            if inbox.after is not None and inbox.after.move and not client.folder_exists(inbox.after.move):
+                return f"inbox.{inbox.name}: there is no folder {inbox.after.move!r} to move mail to"
+    except TriageError as error:
+        return str(error)
+    return None
+
+
+def _context(inbox: ImapInbox) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(inbox.ca_file) if inbox.ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"inbox.{inbox.name}, ca_file: {inbox.ca_file}: {error}") from None
+
+
+@contextlib.contextmanager
+def _plain(inbox: ImapInbox) -> Iterator[None]:
+    """Turn what the IMAP library and the network raise into one plain line."""
+    from imapclient.exceptions import IMAPClientError
+
+    where = f"inbox.{inbox.name}: {inbox.host}:{inbox.at}"
+    try:
+        yield
+    except ssl.SSLCertVerificationError as error:
+        words = error.verify_message or "not trusted"
+        raise UnreachableError(
+            f"{where}: its certificate is refused ({words}); see host and ca_file in inboxes.toml"
+        ) from error
+    except ssl.SSLError as error:
+        raise UnreachableError(f"{where}: no TLS there ({error.reason}); see tls and port") from error
+    except TimeoutError as error:
+        raise UnreachableError(f"{where}: no answer in time") from error
+    except (IMAPClientError, OSError) as error:
+        words = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UnreachableError(f"{where}: {words}") from error
+
+
+def _argument(value: str) -> str:
+    """What goes into a command: no CR, LF or NUL, or it would end there and begin another."""
+    if any(character in value for character in "\r\n\0"):
+        raise ConfigError("an IMAP argument holds a line break or NUL")
+    return value
+
+
+def _can(client: IMAPClient, capability: bytes) -> bool:
+    return bool(client.has_capability(capability.decode()))
+
+
+def _selected(client: IMAPClient, inbox: ImapInbox) -> uids.Folder:
+    answer = client.select_folder(_argument(inbox.folder), readonly=inbox.after is None)
+    if b"UIDVALIDITY" not in answer:
+        raise UnreachableError(f"inbox.{inbox.name}: {inbox.host} gives its mails no lasting numbers")
+    uidvalidity = int(answer[b"UIDVALIDITY"])
+    uidnext = answer.get(b"UIDNEXT")
+    if uidnext is None:
+        uidnext = max(_search(client, ["ALL"]), default=0) + 1
+    return uids.Folder(uidvalidity=uidvalidity, uidnext=int(uidnext))
+
+
+def _search(client: IMAPClient, criteria: Sequence[Any]) -> set[int]:
+    return {int(uid) for uid in client.search(list(criteria))}
+
+
+def _since(client: IMAPClient, since: Any) -> list[int]:
+    """UIDs that arrived on or after a day, by the server's own clock; never by a header."""
+    return sorted(_search(client, ["SINCE", since]))
+
+
+def _batches(
+    client: IMAPClient, inbox: ImapInbox, todo: Sequence[int], suspects: Suspects
+) -> Iterator[list[tuple[int, int]]]:
+    """(UID, size) in batches of a bounded number and size; the sizes are asked for first."""
+    for start in range(0, len(todo), SIZES_AT_ONCE):
+        some = todo[start : start + SIZES_AT_ONCE]
+        answer = client.fetch(some, ["RFC822.SIZE"])
+        batch: list[tuple[int, int]] = []
+        total = 0
+        for uid in some:
+            size = int(answer.get(uid, {}).get(b"RFC822.SIZE", 0))
+            full = len(batch) >= BATCH_MESSAGES or total + size > BATCH_BYTES
+            if batch and (full or suspects.alone(uid) or suspects.alone(batch[-1][0])):
+                yield batch
+                batch, total = [], 0
+            batch.append((uid, size))
+            total += size
+        if batch:
+            yield batch
+
+
+def _fetched(
+    client: IMAPClient,
+    inbox: ImapInbox,
+    batch: Sequence[tuple[int, int]],
+    failed: set[int],
+    suspects: Suspects,
+) -> dict[int, _Mail | None]:
+    """The batch's mails; None for one that is gone. One that the server cannot give is put into `failed`."""
+    from imapclient.exceptions import IMAPClientAbortError, IMAPClientError
+
+    suspects.under_way = [uid for uid, _ in batch]
+    try:
+        found = _bodies(client, inbox, batch)
+    except IMAPClientAbortError:
+        raise
+    except IMAPClientError:  # it refuses one of them: which one?
+        found = {}
+        for one in batch:
+            try:
+                found |= _bodies(client, inbox, [one])
+            except IMAPClientAbortError:
+                raise
+            except IMAPClientError as error:
+                log.warning("a mail cannot be fetched", inbox=inbox.name, uid=one[0], error=str(error)[:200])
+    suspects.fine()
+    absent = [uid for uid, _ in batch if uid not in found]
+    if absent:
+        still = _search(client, ["UID", ",".join(str(uid) for uid in absent)])
+        failed |= still
+        found |= {uid: None for uid in absent if uid not in still}
+    return {uid: found[uid] for uid, _ in batch if uid in found}
+
+
+def _bodies(
+    client: IMAPClient, inbox: ImapInbox, batch: Sequence[tuple[int, int]]
+) -> dict[int, _Mail | None]:
+    found: dict[int, _Mail | None] = {}
+    small = [uid for uid, size in batch if size <= min(CHUNK_BYTES, inbox.max_message_bytes)]
+    answer = client.fetch(small, ["BODY.PEEK[]"]) if small else {}
+    for uid, parts in answer.items():
+        if b"BODY[]" in parts and uid in small:
+            body = parts[b"BODY[]"]
+            found[uid] = _Mail(bytes(body)) if body else _Mail(b"", "the server gave an empty mail")
+    for uid, size in batch:
+        if size > inbox.max_message_bytes:
+            head = _piece(client, uid, 0, HEAD_BYTES)
+            if head is not None:
+                reason = f"{size} bytes, over max_message_bytes; only its beginning was fetched"
+                found[uid] = _Mail(head, reason)
+        elif size > CHUNK_BYTES:
+            body = _in_pieces(client, uid, inbox.max_message_bytes)
+            if body is not None:
+                found[uid] = _Mail(body)
+    return found
+
+
+def _in_pieces(client: IMAPClient, uid: int, most: int) -> bytes | None:
+    pieces: list[bytes] = []
+    size = 0
+    while size <= most:
+        piece = _piece(client, uid, size, CHUNK_BYTES)
+        if piece is None:
+            return None
+        pieces.append(piece)
+        size += len(piece)
+        if len(piece) < CHUNK_BYTES:
+            break
+    return b"".join(pieces)
+
+
+def _piece(client: IMAPClient, uid: int, start: int, length: int) -> bytes | None:
+    answer = client.fetch([uid], [f"BODY.PEEK[]<{start}.{length}>"]).get(uid)
+    if answer is None:
+        return None
+    piece = answer.get(b"BODY[]<%d>" % start)
+    return bytes(piece) if piece is not None else b""
+
+
+def _mark(client: IMAPClient, inbox: ImapInbox, taken: Sequence[int]) -> None:
+    """Show people in the mailbox what was taken, if the inbox wants that; nothing relies on it."""
+    from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPClientError
+
+    if inbox.after is None or not taken:
+        return
+    try:
+        if inbox.after.keyword is not None:
+            client.add_flags(taken, [_argument(inbox.after.keyword).encode()], silent=True)
+        elif inbox.after.move is not None and _can(client, b"MOVE"):
+            client.move(taken, _argument(inbox.after.move))
+        elif inbox.after.move is not None and _can(client, b"UIDPLUS"):
+            client.copy(taken, _argument(inbox.after.move))
+            client.delete_messages(taken, silent=True)
+            client.uid_expunge(taken)
+        else:
+            log.warning("the server cannot move mail", inbox=inbox.name)
+    except IMAPClientAbortError:
+        raise  # the connection is gone
+    except (CapabilityError, IMAPClientError) as error:
+        log.warning("mail was taken, but not marked", inbox=inbox.name, error=str(error)[:200])

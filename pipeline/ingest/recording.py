@@ -1,0 +1,436 @@
+"""One parsed message written down, inside the caller's transaction: duplicate, ticket, message, files, move."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from pipeline.db.moves import move, open_ticket, touch
+from pipeline.db.reviews import open_review, supersede_open
+from pipeline.db.tables import attachments, blobs, messages, raw_messages, reviews, tickets
+from pipeline.db.types import now
+from pipeline.ingest import loops, threading
+from pipeline.ingest.inboxes import Inbox
+from pipeline.ingest.message import Address, ParsedMessage
+from pipeline.ingest.reply_address import new_token
+from pipeline.lifecycle import Status
+
+GAVE_UP = "parsing was begun 3 times and never ended"
+"""The reason of a quarantine that is only presumed; whoever does end the parsing still records it."""
+
+_LOOK_FOR_OURS = 20
+_AT_REST_FOR_A_BOUNCE = (Status.ANSWERED, Status.CLOSED, Status.AUTOMATED)
+
+
+class Raced(Exception):
+    """Another process recorded the same mail meanwhile: roll back, and it is a duplicate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readout:
+    """What parsing one raw message gave: a message, or why there is none."""
+
+    raw_id: int
+    inbox: str
+    parsed: ParsedMessage | None
+    sender_verified: bool = False
+    verified_why: str = ""
+    quarantine: str | None = None
+    ignored: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a raw message. `opened` says that it opened its ticket."""
+
+    kind: Literal["message", "automated", "duplicate", "quarantined", "ignored"]
+    raw_id: int
+    ticket_id: int | None = None
+    message_id: int | None = None
+    opened: bool = False
+    reason: str | None = None
+
+
+def record(connection: sa.Connection, readout: Readout, inbox: Inbox | None) -> Taken:
+    """Write one message down. Raises `Raced` when another process has the same mail under way."""
+    raw = connection.execute(
+        raw_messages.update()
+        .where(
+            raw_messages.c.id == readout.raw_id,
+            sa.or_(raw_messages.c.state == "stored", raw_messages.c.reason == GAVE_UP),
+        )
+        .values(state="parsed", reason=_clean(readout.ignored) if readout.ignored else None)
+        .returning(raw_messages.c.received_at)
+    ).one_or_none()
+    if raw is None:
+        return Taken("duplicate", readout.raw_id, reason="it was taken already")
+    parsed = readout.parsed
+    if parsed is None:
+        if readout.ignored is not None:
+            return Taken("ignored", readout.raw_id, reason=readout.ignored)
+        return _end(connection, readout.raw_id, "quarantined", readout.quarantine or "could not be parsed")
+    print_ = fingerprint(parsed, readout.raw_id)
+    same = connection.execute(
+        sa.select(messages.c.id, messages.c.ticket_id).where(messages.c.fingerprint == print_)
+    ).one_or_none()
+    if same is not None:
+        reason = f"the same mail as message {same.id}"
+        return _end(connection, readout.raw_id, "duplicate", reason, same.ticket_id, same.id)
+    ids = threading.referenced(parsed)
+    known = threading.look_up(connection, [*ids, parsed.message_id] if parsed.message_id else ids)
+    twins = [one for one in known if parsed.message_id and one.message_id == parsed.message_id]
+    own = inbox.own if inbox is not None else frozenset()
+    sender = parsed.from_.address if parsed.from_ else None
+    from_us = sender is not None and sender.lower() in own
+    returned = next((one for one in twins if one.ours), None)
+    if returned is not None and (from_us or _same(sender, returned.from_address)):
+        reason = f"our own reply on ticket {returned.ticket_id} came back"
+        return _end(connection, readout.raw_id, "duplicate", reason, returned.ticket_id)
+    if parsed.kind == "person":
+        taken = _person(
+            connection, readout, parsed, inbox, raw.received_at, print_, known, bool(twins), from_us
+        )
+    else:
+        taken = _automated(connection, readout, parsed, raw.received_at, print_, known, bool(twins))
+    return taken
+
+
+def fingerprint(parsed: ParsedMessage, raw_id: int) -> str:
+    """What makes two mails the same one: Message-ID, From and body; never the Message-ID alone.
+
+    Without a Message-ID its Date, recipients and subject stand in for it; without those too, a mail is
+    the same as no other (equal bytes were told apart before).
+    """
+    if parsed.message_id:
+        identity = ["id", parsed.message_id]
+    elif parsed.date is not None:
+        identity = ["date", parsed.date.isoformat(), parsed.subject, *(to.address for to in parsed.to)]
+    else:
+        identity = ["raw", str(raw_id)]
+    sender = parsed.from_.address if parsed.from_ else ""
+    text = "\0".join([*identity, "\0", sender, parsed.body_hash])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _person(
+    connection: sa.Connection,
+    readout: Readout,
+    parsed: ParsedMessage,
+    inbox: Inbox | None,
+    received_at: datetime,
+    print_: str,
+    known: Sequence[threading.Known],
+    conflict: bool,
+    from_us: bool,
+) -> Taken:
+    at = loops.moment(received_at, parsed.date)
+    customer, verified = _customer(readout, parsed, inbox, from_us)
+    earlier = threading.by_sender(connection, parsed.from_.address if parsed.from_ else None)
+    merge_days = inbox.merge_days if inbox is not None and inbox.merge_by_subject else None
+    place = threading.place(
+        connection, parsed, known, earlier, at=received_at, inbox=readout.inbox, merge_days=merge_days
+    )
+    flags = list(place.flags)
+    if conflict:
+        flags.append("message_id_conflict")
+    capped: str | None = None
+    if from_us:
+        flags.append("own_address")
+        if customer is None:
+            capped = "The mail says that it comes from our own address."
+    recent = [(one.ticket_id, loops.moment(one.received_at, one.sent_at)) for one in earlier]
+    capped = capped or loops.over_reply_cap(connection, recent, at)
+    who = f"ingest:{readout.inbox}"
+    if place.ticket_id is None:
+        if capped:
+            flags.append("loop_cap")
+        ticket_id = open_ticket(
+            connection,
+            Status.IN_REVIEW if capped else Status.RECEIVED,
+            who=who,
+            why=capped or "a new message arrived",
+            **_ticket_columns(readout, parsed, customer, verified, received_at),
+        )
+        message_id = _insert(
+            connection, readout, parsed, ticket_id, received_at, print_, flags, read=bool(capped)
+        )
+        if capped:
+            open_review(connection, ticket_id, "loop_cap", capped)
+        return Taken("message", readout.raw_id, ticket_id, message_id, opened=True)
+    ticket_id = place.ticket_id
+    ticket = connection.execute(
+        sa.select(tickets.c.status, tickets.c.customer_address)
+        .where(tickets.c.id == ticket_id)
+        .with_for_update()
+    ).one()
+    capped = capped or loops.over_ticket_cap(connection, ticket_id, at)
+    if capped:
+        flags.append("loop_cap")
+    message_id = _insert(
+        connection, readout, parsed, ticket_id, received_at, print_, flags, read=bool(capped)
+    )
+    changes: dict[str, Any] = {"last_message_at": received_at}
+    status = Status(ticket.status)
+    if customer is not None and (ticket.customer_address is None or status is Status.AUTOMATED):
+        changes |= {"customer_address": customer.address, "customer_name": customer.name or None}
+        changes["customer_verified"] = verified
+    elif customer is not None and _same(customer.address, ticket.customer_address):
+        changes["customer_verified"] = verified
+    elif ticket.customer_address is not None:
+        changes["customer_verified"] = False  # the latest word on the ticket is not the customer's own
+    if capped:
+        _to_a_person(connection, ticket_id, status, who, capped, changes)
+    else:
+        _to_be_read(connection, ticket_id, status, who, changes)
+    return Taken("message", readout.raw_id, ticket_id, message_id)
+
+
+def _to_be_read(
+    connection: sa.Connection, ticket_id: int, status: Status, who: str, changes: dict[str, Any]
+) -> None:
+    """A person's message on a ticket: what was drafted before it is stale, and it is to be read."""
+    if status is Status.RECEIVED:
+        touch(connection, ticket_id, due_at=now(), **changes)
+    elif status in (Status.APPROVED, Status.SEND_UNCERTAIN):
+        touch(connection, ticket_id, **changes)  # read as soon as the reply under way is settled
+    else:
+        supersede_open(connection, ticket_id, "a newer message arrived")
+        move(connection, ticket_id, Status.RECEIVED, who=who, why="a newer message arrived", **changes)
+
+
+def _to_a_person(
+    connection: sa.Connection, ticket_id: int, status: Status, who: str, why: str, changes: dict[str, Any]
+) -> None:
+    """Over a cap: a person looks before any machine does, once, however many more arrive."""
+    if status in (Status.APPROVED, Status.SEND_UNCERTAIN):
+        touch(connection, ticket_id, **changes)
+        return
+    waiting = connection.execute(
+        sa.select(reviews.c.id).where(
+            reviews.c.ticket_id == ticket_id, reviews.c.state == "open", reviews.c.reason == "loop_cap"
+        )
+    ).first()
+    if status is Status.IN_REVIEW and waiting is not None:
+        touch(connection, ticket_id, **changes)
+        return
+    move(connection, ticket_id, Status.IN_REVIEW, who=who, why=why, **changes)
+    open_review(connection, ticket_id, "loop_cap", why)
+
+
+def _automated(
+    connection: sa.Connection,
+    readout: Readout,
+    parsed: ParsedMessage,
+    received_at: datetime,
+    print_: str,
+    known: Sequence[threading.Known],
+    conflict: bool,
+) -> Taken:
+    who = f"ingest:{readout.inbox}"
+    flags = ["message_id_conflict"] if conflict else []
+    bounced = _bounced_reply(connection, parsed, known) if parsed.kind == "bounce" else None
+    if bounced is not None:
+        ticket_id: int | None = bounced.ticket_id
+        flags.append("our_reply_bounced")
+    else:
+        sender = parsed.from_.address if parsed.from_ else None
+        earlier = threading.by_sender(connection, sender) if parsed.kind != "bounce" else []
+        place = threading.place(connection, parsed, known, earlier, at=received_at, inbox=readout.inbox)
+        ticket_id = place.ticket_id
+        flags += place.flags
+    if ticket_id is None:
+        ticket_id = open_ticket(
+            connection,
+            Status.AUTOMATED,
+            who=who,
+            why=f"automated mail: {_clean(parsed.kind_reason) or parsed.kind}",
+            **_ticket_columns(readout, parsed, parsed.from_, False, received_at),
+        )
+        message_id = _insert(connection, readout, parsed, ticket_id, received_at, print_, flags)
+        return Taken("automated", readout.raw_id, ticket_id, message_id, opened=True)
+    ticket = connection.execute(
+        sa.select(tickets.c.status).where(tickets.c.id == ticket_id).with_for_update()
+    ).one()
+    message_id = _insert(connection, readout, parsed, ticket_id, received_at, print_, flags)
+    if bounced is not None and Status(ticket.status) in _AT_REST_FOR_A_BOUNCE:
+        why = _bounce_words(parsed)
+        move(connection, ticket_id, Status.IN_REVIEW, who=who, why=why, last_message_at=received_at)
+        open_review(connection, ticket_id, "bounce", why)
+    else:
+        # its version stays: what a worker or an agent has before them is not stale because of it
+        connection.execute(
+            tickets.update()
+            .where(tickets.c.id == ticket_id)
+            .values(last_message_at=received_at, updated_at=now())
+        )
+    return Taken("automated", readout.raw_id, ticket_id, message_id)
+
+
+def _bounced_reply(
+    connection: sa.Connection, parsed: ParsedMessage, known: Sequence[threading.Known]
+) -> threading.Known | None:
+    """The reply of ours that came back: by the report's ids, else by an id of ours in its text."""
+    ours = [one for one in known if one.ours and one.message_id != parsed.message_id]
+    for wanted in threading.referenced(parsed):
+        for one in ours:
+            if one.message_id == wanted:
+                return one
+    found = threading.ids_in_text(parsed.text)[:_LOOK_FOR_OURS]
+    return next((one for one in threading.look_up(connection, found) if one.ours), None)
+
+
+def _bounce_words(parsed: ParsedMessage) -> str:
+    recipients = parsed.bounce.recipients if parsed.bounce is not None else ()
+    if not recipients:
+        return "Our reply came back."
+    first = recipients[0]
+    more = f" and {len(recipients) - 1} more" if len(recipients) > 1 else ""
+    how = "for good" if first.permanent else "for now"
+    status = f" ({first.status})" if first.status else ""
+    return _clean(f"Our reply to {first.address}{more} came back, {how}{status}.")
+
+
+def _customer(
+    readout: Readout, parsed: ParsedMessage, inbox: Inbox | None, from_us: bool
+) -> tuple[Address | None, bool]:
+    """Who is to be answered, and whether the inbox vouches for that address.
+
+    A form on our own site writes in our name with the customer in Reply-To: nobody vouches for that one.
+    """
+    if not from_us:
+        return parsed.from_, readout.sender_verified
+    own = inbox.own if inbox is not None else frozenset()
+    others = [one for one in parsed.reply_to if one.address.lower() not in own]
+    return (others[0], False) if len(others) == 1 else (None, False)
+
+
+def _ticket_columns(
+    readout: Readout, parsed: ParsedMessage, customer: Address | None, verified: bool, received_at: datetime
+) -> dict[str, Any]:
+    return {
+        "inbox": readout.inbox,
+        "subject": _clean(parsed.subject),
+        "customer_address": _clean(customer.address) if customer else None,
+        "customer_name": (_clean(customer.name) or None) if customer else None,
+        "customer_verified": verified,
+        "reply_token": new_token(),
+        "last_message_at": received_at,
+    }
+
+
+def _insert(
+    connection: sa.Connection,
+    readout: Readout,
+    parsed: ParsedMessage,
+    ticket_id: int,
+    received_at: datetime,
+    print_: str,
+    flags: Sequence[str],
+    *,
+    read: bool = False,
+) -> int:
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    sender = parsed.from_
+    message_id = connection.execute(
+        insert(messages)
+        .values(
+            ticket_id=ticket_id,
+            raw_id=readout.raw_id,
+            inbox=readout.inbox,
+            direction="inbound",
+            kind=parsed.kind,
+            kind_reason=_clean(parsed.kind_reason),
+            message_id=_clean(parsed.message_id) or None,
+            in_reply_to=_clean(parsed.in_reply_to) if parsed.in_reply_to else None,
+            references=[_clean(one) for one in parsed.references],
+            from_name=_clean(sender.name) if sender else None,
+            from_address=_clean(sender.address) if sender else None,
+            reply_to=_addresses(parsed.reply_to),
+            to=_addresses(parsed.to),
+            cc=_addresses(parsed.cc),
+            subject=_clean(parsed.subject),
+            sent_at=parsed.date,
+            received_at=received_at,
+            text=_clean(parsed.text),
+            new_text=_clean(parsed.new_text),
+            html=_clean(parsed.html) if parsed.html is not None else None,
+            verified=readout.sender_verified,
+            verified_why=_clean(readout.verified_why),
+            body_hash=parsed.body_hash,
+            fingerprint=print_,
+            bounce=parsed.bounce.to_json() if parsed.bounce else None,
+            defects=[_clean(defect) for defect in parsed.defects],
+            flags=list(flags),
+            triaged_at=now() if read else None,
+        )
+        .on_conflict_do_nothing(index_elements=["fingerprint"])
+        .returning(messages.c.id)
+    ).scalar_one_or_none()
+    if message_id is None:
+        raise Raced
+    _insert_files(connection, int(message_id), parsed)
+    return int(message_id)
+
+
+def _insert_files(connection: sa.Connection, message_id: int, parsed: ParsedMessage) -> None:
+    if not parsed.attachments:
+        return
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    by_hash = {one.sha256: one.data for one in parsed.attachments}
+    have = set(connection.execute(sa.select(blobs.c.sha256).where(blobs.c.sha256.in_(by_hash))).scalars())
+    for digest in sorted(by_hash.keys() - have):  # in one order everywhere, or two would wait for each other
+        connection.execute(
+            insert(blobs)
+            .values(sha256=digest, data=by_hash[digest])
+            .on_conflict_do_nothing(index_elements=["sha256"])
+        )
+    connection.execute(
+        attachments.insert(),
+        [
+            {
+                "message_id": message_id,
+                "filename": _clean(one.filename),
+                "content_type": _clean(one.content_type),
+                "size": one.size,
+                "sha256": one.sha256,
+                "inline": one.inline,
+                "content_id": _clean(one.content_id) if one.content_id else None,
+            }
+            for one in parsed.attachments
+        ],
+    )
+
+
+def _end(
+    connection: sa.Connection,
+    raw_id: int,
+    state: Literal["duplicate", "quarantined"],
+    reason: str,
+    ticket_id: int | None = None,
+    message_id: int | None = None,
+) -> Taken:
+    connection.execute(
+        raw_messages.update().where(raw_messages.c.id == raw_id).values(state=state, reason=_clean(reason))
+    )
+    return Taken(state, raw_id, ticket_id, message_id, reason=reason)
+
+
+def _addresses(addresses: Sequence[Address]) -> list[dict[str, str]]:
+    return [{"name": _clean(one.name), "address": _clean(one.address)} for one in addresses]
+
+
+def _clean(text: str) -> str:
+    """What every database takes: no NUL, no half of a surrogate pair."""
+    if "\0" in text:
+        text = text.replace("\0", "")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _same(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one.lower() == other.lower()

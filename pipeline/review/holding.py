@@ -1,0 +1,125 @@
+"""What every decision begins with: the ticket locked; version, row and claim as the agent saw them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from pipeline.db.tables import agents, drafts, moves, reviews, tickets
+from pipeline.db.types import now
+from pipeline.errors import ConflictError, InputError, NotFoundError
+from pipeline.review.agents import Agent
+from pipeline.review.outcomes import Measured
+
+
+@dataclass(frozen=True)
+class Held:
+    """An open row whose ticket is locked. `draft` is its draft's row or None."""
+
+    review: sa.RowMapping
+    ticket: sa.RowMapping
+    draft: sa.RowMapping | None
+
+
+def hold(connection: sa.Connection, review_id: int, agent: Agent, version: int) -> Held:
+    """Lock the row's ticket. Raises `ConflictError` when it is decided, changed, or somebody else's now."""
+    before = review_row(connection, review_id)
+    ticket = lock_ticket(connection, before["ticket_id"], None)
+    review = review_row(connection, review_id)  # as it is now that nobody else can change it
+    refuse_done(connection, review)
+    if ticket["version"] != version:
+        raise ConflictError(_what_changed(connection, ticket, version))
+    refuse_claimed(connection, review, agent)
+    draft = None
+    if review["draft_id"] is not None:
+        query = sa.select(drafts).where(drafts.c.id == review["draft_id"])
+        draft = connection.execute(query).mappings().one()
+    return Held(review, ticket, draft)
+
+
+def review_row(connection: sa.Connection, review_id: int, *, lock: bool = False) -> sa.RowMapping:
+    query = sa.select(reviews).where(reviews.c.id == review_id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no review {review_id}")
+    return row
+
+
+def lock_ticket(connection: sa.Connection, ticket_id: int, version: int | None) -> sa.RowMapping:
+    query = sa.select(tickets).where(tickets.c.id == ticket_id).with_for_update()
+    ticket = connection.execute(query).mappings().one_or_none()
+    if ticket is None:
+        raise NotFoundError(f"there is no ticket {ticket_id}")
+    if version is not None and ticket["version"] != version:
+        raise ConflictError(_what_changed(connection, ticket, version))
+    return ticket
+
+
+def _what_changed(connection: sa.Connection, ticket: sa.RowMapping, version: int) -> str:
+    """One sentence for the loser of a race: what happened since the version that they saw."""
+    last = connection.execute(
+        sa.select(moves.c.why, moves.c.at)
+        .where(moves.c.ticket_id == ticket["id"], moves.c.version > version)
+        .order_by(moves.c.id.desc())
+    ).first()
+    what = f"{last.why} ({last.at:%H:%M} UTC)" if last else "its details were corrected"
+    return f"Ticket {ticket['id']} changed since you opened it: {what}"
+
+
+def refuse_done(connection: sa.Connection, review: sa.RowMapping) -> None:
+    if review["state"] == "open":
+        return
+    if review["state"] == "superseded":
+        raise ConflictError(
+            f"Ticket {review['ticket_id']}: this row is superseded, something newer happened; look again"
+        )
+    who = connection.execute(sa.select(agents.c.email).where(agents.c.id == review["decided_by"])).scalar()
+    at = f" at {review['decided_at']:%H:%M} UTC" if review["decided_at"] else ""
+    raise ConflictError(
+        f"Ticket {review['ticket_id']}: this row is already decided ({review['action']}) "
+        f"by {who or 'somebody'}{at}"
+    )
+
+
+def refuse_claimed(connection: sa.Connection, review: sa.RowMapping, agent: Agent) -> None:
+    until = review["claimed_until"]
+    if review["claimed_by"] in (None, agent.id) or until is None or until <= now():
+        return
+    who = connection.execute(sa.select(agents.c.email).where(agents.c.id == review["claimed_by"])).scalar()
+    raise ConflictError(f"{who} has taken ticket {review['ticket_id']} until {until:%H:%M} UTC")
+
+
+def refuse_blocked(draft: sa.RowMapping, text: str) -> None:
+    blocked = [str(reason) for reason in draft["blocked"]]
+    if blocked and " ".join(text.split()) == " ".join(draft["text"].split()):
+        raise InputError(f"the draft may not go out as it stands: {'; '.join(blocked)}")
+
+
+def decide(
+    connection: sa.Connection,
+    row: Held,
+    agent: Agent,
+    action: str,
+    measured: Measured | None,
+    **values: Any,
+) -> None:
+    if values.get("note") and row.review["note"]:
+        values["note"] = f"{row.review['note']}\n{values['note']}"
+    elif not values.get("note"):
+        values.pop("note", None)
+    if measured is not None:
+        values.update(
+            outcome=measured.outcome,
+            outcome_why=measured.why or None,
+            edit_share=measured.edit_share,
+            hter=measured.hter,
+        )
+    done = connection.execute(
+        reviews.update()
+        .where(reviews.c.id == row.review["id"], reviews.c.state == "open")
+        .values(state="decided", action=action, decided_at=now(), decided_by=agent.id, **values)
+    )
+    if done.rowcount != 1:
+        raise ConflictError(f"review {row.review['id']} was decided by somebody else just now")

@@ -1,0 +1,206 @@
+"""Everything about one ticket that a person judges it by, read in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from pipeline.db.store import Store
+from pipeline.db.tables import (
+    account_facts,
+    agents,
+    attachments,
+    blobs,
+    corrections,
+    drafts,
+    messages,
+    model_calls,
+    moves,
+    replies,
+    reviews,
+    tickets,
+    triages,
+)
+from pipeline.errors import NotFoundError
+
+Values = Mapping[str, Any]
+_BY_NOTHING = (None, "", "nothing")
+MESSAGES_SHOWN = 200
+"""A longer thread shows its newest messages; `messages_left_out` says how many are not."""
+
+
+@dataclass(frozen=True)
+class TicketView:
+    """Rows by column name. `review` is the open one or else the last; `draft` is the one it is about.
+
+    `messages` carry their `attachments`; `triage` is the last one, with corrections applied in
+    `clarity` and `fields`; `facts` are the last look-up's of each connector; `prior_reply` is the last
+    reply that did not go out, with the mail server's words.
+    """
+
+    ticket: Values
+    messages: tuple[Values, ...]
+    messages_left_out: int
+    triage: Values | None
+    corrections: tuple[Values, ...]
+    facts: tuple[Values, ...]
+    review: Values | None
+    reviews: tuple[Values, ...]
+    draft: Values | None
+    drafts: tuple[Values, ...]
+    replies: tuple[Values, ...]
+    moves: tuple[Values, ...]
+    calls: tuple[Values, ...]
+
+    @property
+    def prior_reply(self) -> Values | None:
+        waiting = [reply for reply in self.replies if reply["state"] in ("failed", "uncertain", "waiting")]
+        return waiting[-1] if waiting else None
+
+    @property
+    def unsupported(self) -> list[str]:
+        """The draft's claims that nothing in thread, account facts or policy supports."""
+        claims = self.draft["claims"] if self.draft else []
+        return [
+            str(claim["text"])
+            for claim in claims
+            if claim.get("text") and claim.get("supported_by") in _BY_NOTHING
+        ]
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """An attachment's bytes, for a download."""
+
+    filename: str
+    data: bytes
+
+
+def view(store: Store, ticket_id: int) -> TicketView:
+    """The ticket with all that hangs on it; raises `NotFoundError`."""
+    with store.read() as connection:
+        return _view(connection, ticket_id)
+
+
+def ticket_of(store: Store, review_id: int) -> int:
+    """The ticket that a row of the review table is about; raises `NotFoundError`."""
+    with store.read() as connection:
+        found = connection.execute(sa.select(reviews.c.ticket_id).where(reviews.c.id == review_id)).scalar()
+    if found is None:
+        raise NotFoundError(f"there is no review {review_id}")
+    return int(found)
+
+
+def attachment(store: Store, attachment_id: int) -> Attachment:
+    """The bytes of an attachment; raises `NotFoundError`, also where retention removed them."""
+    with store.read() as connection:
+        row = connection.execute(
+            sa.select(attachments.c.filename, blobs.c.data)
+            .join(blobs, blobs.c.sha256 == attachments.c.sha256)
+            .where(attachments.c.id == attachment_id)
+        ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no attachment {attachment_id}")
+    return Attachment(row.filename, bytes(row.data))
+
+
+def _view(connection: sa.Connection, ticket_id: int) -> TicketView:
+    def rows(query: sa.Select[Any]) -> tuple[Values, ...]:
+        return tuple(dict(row) for row in connection.execute(query).mappings())
+
+    found = rows(
+        sa.select(tickets, agents.c.email.label("assignee_email"))
+        .outerjoin(agents, agents.c.id == tickets.c.assignee_id)
+        .where(tickets.c.id == ticket_id)
+    )
+    if not found:
+        raise NotFoundError(f"there is no ticket {ticket_id}")
+    decider = agents.alias("decider")
+    all_reviews = rows(
+        sa.select(
+            reviews, agents.c.email.label("claimed_by_email"), decider.c.email.label("decided_by_email")
+        )
+        .outerjoin(agents, agents.c.id == reviews.c.claimed_by)
+        .outerjoin(decider, decider.c.id == reviews.c.decided_by)
+        .where(reviews.c.ticket_id == ticket_id)
+        .order_by(reviews.c.id)
+    )
+    review = next((row for row in all_reviews if row["state"] == "open"), None)
+    review = review or (all_reviews[-1] if all_reviews else None)
+    all_drafts = rows(sa.select(drafts).where(drafts.c.ticket_id == ticket_id).order_by(drafts.c.id))
+    draft = None
+    if review is not None and review["draft_id"] is not None:
+        draft = next(row for row in all_drafts if row["id"] == review["draft_id"])
+    all_corrections = rows(
+        sa.select(corrections).where(corrections.c.ticket_id == ticket_id).order_by(corrections.c.id)
+    )
+    thread, left_out = _thread(connection, ticket_id)
+    return TicketView(
+        ticket=found[0],
+        messages=thread,
+        messages_left_out=left_out,
+        triage=_triage(
+            rows(
+                sa.select(triages)
+                .where(triages.c.ticket_id == ticket_id)
+                .order_by(triages.c.id.desc())
+                .limit(1)
+            ),
+            all_corrections,
+        ),
+        corrections=all_corrections,
+        facts=_last_of_each(
+            rows(
+                sa.select(account_facts)
+                .where(account_facts.c.ticket_id == ticket_id)
+                .order_by(account_facts.c.id)
+            )
+        ),
+        review=review,
+        reviews=all_reviews,
+        draft=draft,
+        drafts=all_drafts,
+        replies=rows(sa.select(replies).where(replies.c.ticket_id == ticket_id).order_by(replies.c.id)),
+        moves=rows(sa.select(moves).where(moves.c.ticket_id == ticket_id).order_by(moves.c.id)),
+        calls=rows(
+            sa.select(model_calls).where(model_calls.c.ticket_id == ticket_id).order_by(model_calls.c.id)
+        ),
+    )
+
+
+def _thread(connection: sa.Connection, ticket_id: int) -> tuple[tuple[Values, ...], int]:
+    of_ticket = messages.c.ticket_id == ticket_id
+    newest = (
+        connection.execute(
+            sa.select(messages).where(of_ticket).order_by(messages.c.id.desc()).limit(MESSAGES_SHOWN)
+        )
+        .mappings()
+        .all()
+    )
+    total = connection.execute(sa.select(sa.func.count()).select_from(messages).where(of_ticket)).scalar_one()
+    files: dict[int, list[Values]] = {}
+    for row in connection.execute(
+        sa.select(attachments)
+        .where(attachments.c.message_id.in_([message["id"] for message in newest]))
+        .order_by(attachments.c.id)
+    ).mappings():
+        files.setdefault(row["message_id"], []).append(dict(row))
+    thread = tuple(dict(message) | {"attachments": files.get(message["id"], [])} for message in newest[::-1])
+    return thread, int(total) - len(thread)
+
+
+def _triage(last: tuple[Values, ...], corrected: tuple[Values, ...]) -> Values | None:
+    if not last:
+        return None
+    triage = dict(last[0])
+    for row in corrected:
+        if row["triage_id"] == triage["id"] and row["field"] in triage:
+            triage[row["field"]] = row["new"]
+    return triage
+
+
+def _last_of_each(found: tuple[Values, ...]) -> tuple[Values, ...]:
+    return tuple({row["connector"]: row for row in found}.values())

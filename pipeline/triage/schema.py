@@ -1,0 +1,103 @@
+"""What the cheap stage answers about one message: the pydantic model, and the JSON schema made from the topics."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+URGENCIES = ("low", "normal", "high", "critical")
+EMOTIONS = ("calm", "worried", "frustrated", "angry")
+CLARITIES = ("clear", "vague", "mixed")
+FIELD_KINDS = (
+    "order_numbers",
+    "account_ids",
+    "emails",
+    "phones",
+    "amounts",
+    "dates",
+    "names",
+    "invoice_numbers",
+)
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FieldValue(_Closed):
+    """A value verbatim from the text, with its normal form beside it where that makes sense."""
+
+    value: Annotated[str, Field(min_length=1, max_length=500)]
+    normalised: str | None = None
+
+
+Values = Annotated[list[FieldValue], Field(max_length=100)]
+
+
+class Fields(_Closed):
+    order_numbers: Values = []
+    account_ids: Values = []
+    emails: Values = []
+    phones: Values = []
+    amounts: Values = []
+    dates: Values = []
+    names: Values = []
+    invoice_numbers: Values = []
+
+    def to_json(self) -> dict[str, list[dict[str, str]]]:
+        """As CONTRACT shows it: `normalised` only where there is one."""
+        return {
+            kind: [value.model_dump(exclude_none=True) for value in getattr(self, kind)]
+            for kind in FIELD_KINDS
+        }
+
+
+class TriageAnswer(_Closed):
+    """One reading of one message. `confidence` is the reader's own, 0 to 1."""
+
+    topic: str
+    other_topics: list[str] = []
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+    urgency: Literal["low", "normal", "high", "critical"]
+    emotion: Literal["calm", "worried", "frustrated", "angry"]
+    clarity: Literal["clear", "vague", "mixed"]
+    fields: Fields = Fields()
+    summary: Annotated[str, Field(max_length=400)]
+
+
+def json_schema(topics: Collection[str]) -> dict[str, Any]:
+    """The schema in the subset that both providers' strict modes take: all required, nothing further."""
+    value = {
+        "type": "object",
+        "properties": {
+            "value": {"type": "string", "description": "verbatim from the message"},
+            "normalised": {"type": ["string", "null"], "description": "ISO date, E.164 phone, `12.50 EUR`"},
+        },
+        "required": ["value", "normalised"],
+        "additionalProperties": False,
+    }
+    properties: dict[str, Any] = {
+        "topic": {"type": "string", "enum": list(topics)},
+        "other_topics": {"type": "array", "items": {"type": "string", "enum": list(topics)}},
+        "confidence": {"type": "number", "description": "0 to 1: how sure that topic and route are right"},
+        "language": {"type": "string", "description": "ISO 639-1 code of the message"},
+        "urgency": {"type": "string", "enum": list(URGENCIES)},
+        "emotion": {"type": "string", "enum": list(EMOTIONS)},
+        "clarity": {"type": "string", "enum": list(CLARITIES)},
+        "fields": {
+            "type": "object",
+            "properties": {kind: {"type": "array", "items": value} for kind in FIELD_KINDS},
+            "required": list(FIELD_KINDS),
+            "additionalProperties": False,
+        },
+        "summary": {"type": "string", "description": "one line"},
+    }
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }

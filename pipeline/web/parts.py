@@ -1,0 +1,62 @@
+"""What the web process is made of: live parts, filled by whoever starts it, never from settings here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pipeline.db.store import Store
+from pipeline.review.desk import Desk
+from pipeline.routing.table import Routes
+
+
+class Receipt(Protocol):
+    """What became of a webhook's delivery. `status` is the HTTP status, `detail` one plain sentence."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def detail(self) -> str: ...
+
+
+ReceiveWebhook = Callable[[str, Mapping[str, str], bytes], Receipt]
+"""(source, headers with lower-case names, body) -> receipt. `NotFoundError` for an unknown source; any
+other `TriageError`, or a database error, means that it was not stored."""
+
+
+def _no_hint(_ticket_id: int) -> None:
+    """Without a broker at hand the sweeper finds the work."""
+
+
+@dataclass(frozen=True)
+class WebParts:
+    """`hint` announces that a ticket has work due; `ready` maps a name to a check that raises when it fails.
+
+    `public_url` is where agents reach the page: its scheme decides on secure cookies, its origin on which
+    forms are taken. `inbox_names` are shown even while empty. `report` renders a week ("2026-W47", None
+    for the last) as Markdown.
+    """
+
+    store: Store
+    desk: Desk
+    routes: Routes
+    receive_webhook: ReceiveWebhook
+    public_url: str
+    version: str
+    hint: Callable[[int], None] = _no_hint
+    ready: Mapping[str, Callable[[], object]] = field(default_factory=dict)
+    inbox_names: tuple[str, ...] = ()
+    report: Callable[[str | None], str] | None = None
+    webhook_limit_bytes: int = 26_214_400
+    form_limit_bytes: int = 1_048_576
+
+    @property
+    def teams(self) -> dict[str, str]:
+        """The team of each topic."""
+        return {name: topic.team for name, topic in self.routes.topics.items()}
+
+    @property
+    def https(self) -> bool:
+        return self.public_url.startswith("https://")

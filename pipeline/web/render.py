@@ -1,0 +1,217 @@
+"""Templates and what they show values with: times, ages, money, marked text. Everything is escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+from starlette.responses import HTMLResponse
+
+from pipeline.db.reviews import REASONS
+from pipeline.db.types import now
+from pipeline.lifecycle import MEANING, Status
+from pipeline.review.desk import REJECT_REASONS
+from pipeline.review.queue import CLARITIES, EMOTIONS, URGENCIES
+from pipeline.review.sessions import Session
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+HTMX = "vendor/htmx-4.0.1/htmx.min.js"
+
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
+)
+
+REASON_LABELS = {
+    "draft": "draft",
+    "template": "template draft",
+    "failed_triage": "could not be read",
+    "failed_draft": "no draft",
+    "budget": "over budget",
+    "gave_up": "gave up",
+    "send_failed": "sending failed",
+    "send_uncertain": "sent or not?",
+    "bounce": "bounced",
+    "loop_cap": "loop?",
+    "human_route": "for a person",
+}
+OUTCOME_LABELS = {"as_is": "as it was", "light": "light edit", "heavy": "heavy edit"}
+LANGUAGES = {
+    "en": "English",
+    "de": "German",
+    "fr": "French",
+    "es": "Spanish",
+    "it": "Italian",
+    "nl": "Dutch",
+    "pt": "Portuguese",
+    "pl": "Polish",
+    "ja": "Japanese",
+    "zh": "Chinese",
+    "tr": "Turkish",
+    "sv": "Swedish",
+    "da": "Danish",
+}
+
+
+def page(
+    request: Request,
+    template: str,
+    session: Session | None = None,
+    *,
+    status: int = 200,
+    **values: Any,
+) -> HTMLResponse:
+    """A rendered page; `session` is who looks at it."""
+    text = _environment.get_template(template).render(
+        nonce=request.state.nonce,
+        session=session,
+        csrf=session.csrf_token if session else "",
+        me=session.agent if session else None,
+        version=request.app.state.parts.version,
+        has_report=request.app.state.parts.report is not None,
+        path=request.url.path,
+        **values,
+    )
+    return HTMLResponse(text, status)
+
+
+def words(value: object) -> str:
+    """A code of ours as people read it: `order_shipping` is order shipping."""
+    return str(value).replace("_", " ")
+
+
+def clean(text: object) -> str:
+    """A customer's text without characters that hide or turn round what is read."""
+    return _UNSEEN.sub("", str(text or ""))
+
+
+def when(at: datetime | None) -> Markup:
+    """A time in UTC; the page's script turns it into the reader's own zone."""
+    if at is None:
+        return Markup("")
+    at = at.astimezone(UTC)
+    return Markup('<time datetime="{}" data-local>{} UTC</time>').format(
+        at.isoformat(timespec="seconds"), at.strftime("%d %b %Y, %H:%M")
+    )
+
+
+def ago(at: datetime | None) -> Markup:
+    """How long ago, in the largest fitting unit, with the moment itself as a hint."""
+    if at is None:
+        return Markup("")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        at.isoformat(timespec="seconds"),
+        at.strftime("%d %b %Y, %H:%M UTC"),
+        span((now() - at).total_seconds()),
+    )
+
+
+def span(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "now"
+
+
+def until(at: datetime | None) -> str:
+    """How much longer, in whole minutes."""
+    return f"{max(1, round((at - now()).total_seconds() / 60))} min" if at else ""
+
+
+def usd(amount: Decimal | None) -> str:
+    """Dollars with as many digits as a small amount needs."""
+    if amount is None:
+        return "–"
+    if amount == 0:
+        return "$0"
+    return f"${amount:.2f}" if abs(amount) >= 1 else f"${amount.quantize(Decimal('0.0001')).normalize():f}"
+
+
+def latency(ms: int | None) -> str:
+    if ms is None:
+        return "–"
+    return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
+
+
+def size(n: int) -> str:
+    for unit in ("B", "kB", "MB"):
+        if n < 1000 or unit == "MB":
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+        n = n / 1000  # type: ignore[assignment]  # shown only
+    return str(n)
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.0%}"
+
+
+def marked(text: object, found: Iterable[str], kind: str = "field") -> Markup:
+    """The text with every one of `found` marked where it stands."""
+    text = clean(text)
+    needles = sorted({clean(item) for item in found if item and item.strip()}, key=len, reverse=True)[:200]
+    if not needles:
+        return escape(text)
+    pattern = re.compile("|".join(re.escape(needle) for needle in needles))
+    parts: list[Markup] = []
+    last = 0
+    for hit in pattern.finditer(text):
+        parts.append(escape(text[last : hit.start()]))
+        parts.append(Markup('<mark class="{}">{}</mark>').format(kind, hit.group()))
+        last = hit.end()
+    parts.append(escape(text[last:]))
+    return Markup("").join(parts)
+
+
+def field_values(fields: dict[str, Any] | None) -> dict[str, list[dict[str, str]]]:
+    """The extracted fields that are not empty: {name: [{"value", "normalised"}]}."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for name, values in (fields or {}).items():
+        rows = [value if isinstance(value, dict) else {"value": str(value)} for value in values or []]
+        if rows:
+            found[name] = [
+                {"value": str(row.get("value", "")), "normalised": str(row.get("normalised") or "")}
+                for row in rows
+            ]
+    return found
+
+
+_environment = Environment(
+    loader=FileSystemLoader(HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters.update(
+    words=words,
+    clean=clean,
+    when=when,
+    ago=ago,
+    until=until,
+    usd=usd,
+    latency=latency,
+    size=size,
+    percent=percent,
+    marked=marked,
+)
+_environment.globals.update(
+    REASONS=REASONS,
+    REASON_LABELS=REASON_LABELS,
+    OUTCOME_LABELS=OUTCOME_LABELS,
+    REJECT_REASONS=REJECT_REASONS,
+    LANGUAGES=LANGUAGES,
+    MEANING={status.value: sentence for status, sentence in MEANING.items()},
+    STATUSES=[status.value for status in Status],
+    URGENCIES=URGENCIES,
+    EMOTIONS=EMOTIONS,
+    CLARITIES=CLARITIES,
+    HTMX=HTMX,
+    field_values=field_values,
+)
