@@ -15,8 +15,26 @@ from typing import Any
 import structlog
 
 HIDDEN_KEYS = frozenset(
-    "body text new_text html subject reply draft content prompt password secret token api_key authorization "
-    "cookie credentials raw summary".split()
+    [
+        "body",
+        "text",
+        "new_text",
+        "html",
+        "subject",
+        "reply",
+        "draft",
+        "content",
+        "prompt",
+        "password",
+        "secret",
+        "token",
+        "api_key",
+        "authorization",
+        "cookie",
+        "credentials",
+        "raw",
+        "summary",
+    ]
 )
 _SECRETS = re.compile(
     r"sk-[A-Za-z0-9_\-]{8,}|whsec_[A-Za-z0-9+/=]{8,}|(?<=://)[^\s/:@]+:[^\s/@]+(?=@)|Bearer\s+\S+",

@@ -15,7 +15,6 @@ import typer
 
 from pipeline.errors import InputError
 
-
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
 
 

@@ -218,20 +218,27 @@ def _hand_over(
             return _by_code(step, *answer)
         step = "the text"
         connection.send(_stuffed(data))
+        assert connection.sock is not None
+        try:
+            connection.sock.sendall(b".\r\n")
+        except (ssl.SSLError, TimeoutError) as error:
+            return _nobody_knows(error, deadline)
+        # any other failure to write the dot: the system did not take it, so the server never saw it
     except (smtplib.SMTPException, OSError, UnicodeError) as error:
         return Temporary(plain(f"the connection failed at {step}: {_lost(error, deadline)}"))
     try:
-        connection.send(b".\r\n")
         answer = connection.getreply()
     except (smtplib.SMTPException, OSError) as error:
-        return Uncertain(
-            plain(f"the whole reply was handed over, then no answer came: {_lost(error, deadline)}")
-        )
+        return _nobody_knows(error, deadline)
     with contextlib.suppress(smtplib.SMTPException, OSError):
         connection.quit()
     if answer[0] // 100 in (2, 4, 5):
         return Accepted(_said(*answer)) if answer[0] // 100 == 2 else _by_code("the final dot", *answer)
     return Uncertain(f"the whole reply was handed over, the answer is not one of SMTP: {_said(*answer)}")
+
+
+def _nobody_knows(error: BaseException, deadline: Deadline) -> Uncertain:
+    return Uncertain(plain(f"the whole reply was handed over, then no answer came: {_lost(error, deadline)}"))
 
 
 def _by_code(step: str, code: int, words: bytes) -> Outcome:

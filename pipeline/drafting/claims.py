@@ -179,8 +179,8 @@ def _spelt_in(key: str, text: str) -> bool:
 
 
 _DIRECTING = (
-    r"write (?:to|us)|e-?mail (?:us|to|them|me)|contact|call\b|dial|ring\b|reply to|send|forward|transfer|pay\b|wire\b",
-    r"reach (?:us|out)|get in touch|text (?:us|me)",
+    r"write (?:to|us)|e-?mail (?:us|to|them|me)|contact|call\b|dial|ring\b|reply to|send|forward|transfer",
+    r"pay\b|wire\b|reach (?:us|out)|get in touch|text (?:us|me)",
     r"schreiben|kontaktieren|rufen|anrufen|melden|senden|schicken|überweisen|zahlen|wenden",
     r"écri(?:re|vez)|appel(?:er|ez)|envo(?:yer|yez)|vir(?:er|ez)|pay(?:er|ez)|adressez",
     r"escrib\w+|llam(?:e|ar)|envi\w+|envíe|transfier\w+|pague|pagar|dirí\w+",

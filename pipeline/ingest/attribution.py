@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 _WROTE = (
-    r"wrote|writes|said|schrieb(?:en)?|schreibt|hat geschrieben|geschrieben|a écrit|écrit|a ecrit|escribió|escribio"
+    r"wrote|writes|said|napisana przez|schrieb(?:en)?|schreibt|hat geschrieben|geschrieben|a écrit|écrit|a ecrit|escribió|escribio"
     r"|escrib[ií]a|escreveu|ha scritto|scrive|scritto|schreef|heeft geschreven|(?:het volgende )?geschreven"
     r"|napisał(?:\(a\)|a|/a)?|napisal(?:\(a\)|a|/a)?|pisze|skrev|skriver|følgende|kirjoitti|napsal(?:\(a\)|a|/a)?"
     r"|napísal(?:\(a\)|a)?|írta|ezt írta|a scris|şunu yazdı|şunları yazdı|yazdı|написал(?:\(а\)|а)?|пишет|писал(?:а)?"
@@ -31,11 +31,11 @@ _WEEKDAY = (
 )
 _ON = (
     r"on|am|le|el|em|no dia|il(?: giorno)?|op|w dniu|dnia|den|på|dne|dňa|pe|în|v|am|il giorno|a|az|στις|vào|pada|"
-    r"dana|kuupäeval|на|о|at|mit datum vom"
+    r"dana|kuupäeval|на|о|at|mit datum vom|wiadomość napisana przez|am um"
 )
 
 _EMAIL = r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)*"
-_HAS_WROTE = re.compile(rf"(?<!\w)(?:{_WROTE})(?!\w)|(?<=[\s>日])(?:写道|寫道|写了|のメール)|wrote\s*[:：]", re.I)
+_HAS_WROTE = re.compile(rf"(?<!\w)(?:{_WROTE})(?!\w)|写道|寫道|のメール|님이 작성|wrote\s*[:：]", re.I)
 _HAS_DATE = re.compile(_DATE, re.I)
 _HAS_EMAIL = re.compile(_EMAIL)
 # A start by which an attribution is known even when it is wrapped over several lines.
@@ -188,13 +188,19 @@ def _attribution_start(lines: list[str], last: int, end: str) -> int | None:
     joined = ""
     for start in range(last, max(last - 5, -1), -1):
         piece = lines[start].strip() if start < last else end.strip()
-        if not piece or (start < last and (piece[0] == ">" or piece.endswith((":", "：")))):
+        if not piece or (start < last and (piece[0] == ">" or (piece.endswith((":", "：")) and "@" not in piece))):
             break
         joined = f"{piece} {joined}" if joined else piece
         if len(joined) > _MAX_ATTRIBUTION:
             break
         starts = _STARTS.match(joined) is not None
-        if (starts or last - start < 2) and _is_attribution(joined, starts):
+        if starts and _is_attribution(joined, True):
+            return start
+        if last - start < 2 and _is_attribution(joined, False):
+            # The name and address may stand on the line above, where the text begins with them.
+            above = lines[start - 1].strip() if start else ""
+            if last == start and "@" in above and len(above) < 100 and above[-1] not in ".!?:" and above[0] != ">":
+                return start - 1
             return start
     return None
 

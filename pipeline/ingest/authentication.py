@@ -13,12 +13,14 @@ from pipeline.ingest.inboxes import Inbox
 from pipeline.ingest.message import ParsedMessage
 
 _MAX_HEADER = 20_000
-_SECOND_LEVEL = frozenset("ac co com edu go gob gov gouv mil ne net nom or org".split())
+_SECOND_LEVEL = frozenset(
+    ("ac", "co", "com", "edu", "go", "gob", "gov", "gouv", "mil", "ne", "net", "nom", "or", "org")
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One method's result: `method` and `result` lower-cased, `properties` like {"header.from": "example.com"}."""
+    """One method's result, lower-cased; `properties` like {"header.from": "example.com"}."""
 
     method: str
     result: str

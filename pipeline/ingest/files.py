@@ -23,8 +23,23 @@ BATCH_BYTES = 8_000_000
 _CHUNK = 1 << 20
 
 _NOT_MAIL_SUFFIXES = frozenset(
-    ".json .jsonl .csv .tsv .md .rst .toml .yaml .yml .ini .cfg .py .js .css .sh .sql .db .sqlite .lock .zip .gz "
-    ".tar .pdf .png .jpg .jpeg .gif .log".split()
+    (".json", ".jsonl", ".csv", ".tsv", ".md", ".rst", ".toml", ".yaml", ".yml", ".ini", ".cfg", ".py", ".js")
+    + (
+        ".css",
+        ".sh",
+        ".sql",
+        ".db",
+        ".sqlite",
+        ".lock",
+        ".zip",
+        ".gz",
+        ".tar",
+        ".pdf",
+        ".png",
+        ".jpg",
+        ".jpeg",
+    )
+    + (".gif", ".log")
 )
 _NOT_MAIL_NAMES = re.compile(r"(?i)(licen[cs]e|copying|notice|readme|changelog|dovecot|maildirfolder)\b")
 

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 BATCH_MESSAGES = 50
 BATCH_BYTES = 8_000_000
 CHUNK_BYTES = 4_000_000
-"""A mail longer than this is fetched in pieces, so that the time limit holds for a piece, not for all of it."""
+"""A mail longer than this is fetched in pieces, so that the time limit holds for a piece of it."""
 SIZES_AT_ONCE = 500
 HEAD_BYTES = 65_536
 """What is kept of a mail that is over the inbox's limit."""

@@ -30,8 +30,15 @@ from pipeline.errors import ConfigError
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """What an inbox may be called: it stands in addresses (`/webhooks/NAME`) and in metrics."""
 
-PLUS_HOSTS = ("imap.gmail.com", "imap.googlemail.com", "outlook.office365.com", "imap.fastmail.com")
-PLUS_HOSTS += ("imap.mail.me.com",)
+PLUS_HOSTS = frozenset(
+    (
+        "imap.gmail.com",
+        "imap.googlemail.com",
+        "outlook.office365.com",
+        "imap.fastmail.com",
+        "imap.mail.me.com",
+    )
+)
 """Servers that deliver `name+anything@` to `name@` without being told to."""
 
 
@@ -115,7 +122,7 @@ class _Inbox(_Table):
 
 
 class ImapInbox(_Inbox):
-    """A mailbox. TLS is the default and its certificate is checked; a plain connection is asked for by name."""
+    """A mailbox. TLS is the default and its certificate is checked; no TLS must be asked for by name."""
 
     kind: Literal["imap"]
     host: str
@@ -253,7 +260,7 @@ def _one(text: str, where: str, name: str, table: dict[str, Any]) -> Inbox:
         return _INBOX.validate_python({**table, "name": name})
     except ValidationError as error:
         first = error.errors()[0]
-        keys = [str(part) for part in first["loc"] if part not in ("imap", "webhook", "folder")]
+        keys = [str(part) for part in first["loc"][1:]]  # the first is the kind
         key = keys[0] if keys else None
         words = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -26,6 +27,7 @@ from pipeline.ingest.authentication import vouch
 from pipeline.ingest.inboxes import Inbox
 from pipeline.ingest.message import ParsedMessage
 from pipeline.ingest.recording import GAVE_UP, Raced, Readout, Taken, record
+from pipeline.ingest.threading import without_ours
 
 __all__ = ["RawStored", "Taken", "store_raw", "take", "take_again", "take_many", "take_stored"]
 
@@ -175,7 +177,7 @@ def take_stored(
     on_ticket: OnTicket | None = None,
     older_than: timedelta = STALE_AFTER,
 ) -> list[Taken]:
-    """Finish what somebody stored and did not live to parse; one at a time, so that a poison mail is alone."""
+    """Finish what somebody stored and did not live to parse, one at a time: a poison mail is alone."""
     with store.read() as connection:
         raw_ids = connection.execute(
             sa.select(raw_messages.c.id)
@@ -221,12 +223,12 @@ def read_out(
     """Parse raw bytes by their format. Whatever goes wrong is a reason for quarantine, never an error."""
     try:
         if format == "rfc822":
-            parsed = (parse or _mime)(body)
+            parsed = without_ours((parse or _mime)(body))
             sender, why = vouch(parsed, inboxes.get(inbox))
         else:
             from pipeline.ingest.webhooks import ADAPTERS
 
-            event = ADAPTERS[format].parse(body)
+            event = ADAPTERS[format].read(body, inbox)
             if event.message is None:
                 return Readout(raw_id, inbox, None, ignored=event.note)
             parsed = event.message
@@ -244,7 +246,7 @@ def read_out(
     return Readout(raw_id, inbox, parsed, sender_verified=sender, verified_why=why)
 
 
-def _read(row: sa.Row[tuple[object, ...]], inboxes: Mapping[str, Inbox], parse: Parse | None) -> Readout:
+def _read(row: Any, inboxes: Mapping[str, Inbox], parse: Parse | None) -> Readout:
     if row.body is None:
         return Readout(row.id, row.inbox, None, quarantine="its raw bytes were removed")
     return read_out(row.id, row.inbox, row.format, bytes(row.body), row.verified, inboxes, parse)
@@ -256,7 +258,7 @@ def _mime(body: bytes) -> ParsedMessage:
     return parse(body)
 
 
-def _load(store: Store, raw_ids: Iterable[int]) -> list[sa.Row[tuple[object, ...]]]:
+def _load(store: Store, raw_ids: Iterable[int]) -> list[Any]:
     ids = list(raw_ids)
     with store.read() as connection:
         rows = connection.execute(

@@ -1,4 +1,4 @@
-"""One parsed message written down, inside the caller's transaction: duplicate, ticket, message, files, move."""
+"""One parsed message written down in the caller's transaction: duplicate, ticket, message, files, move."""
 
 from __future__ import annotations
 
@@ -346,7 +346,8 @@ def _insert(
             direction="inbound",
             kind=parsed.kind,
             kind_reason=_clean(parsed.kind_reason),
-            message_id=_clean(parsed.message_id) or None,
+            # the first event of a conversation bears its id, so that the next ones find it
+            message_id=_clean(parsed.message_id or threading.conversation(parsed) or "") or None,
             in_reply_to=_clean(parsed.in_reply_to) if parsed.in_reply_to else None,
             references=[_clean(one) for one in parsed.references],
             from_name=_clean(sender.name) if sender else None,

@@ -25,6 +25,6 @@ def reply_address(address: str, token: str) -> str:
 
 
 def tokens_in(addresses: Iterable[str]) -> list[str]:
-    """Every token in the addresses, in order, each once. Capital letters are forgiven: servers change them."""
+    """Every token in the addresses, in order, each once; capitals are forgiven, as servers change them."""
     found = (match[1].lower() for address in addresses if (match := _TOKEN.search(address[:320])))
     return list(dict.fromkeys(found))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -23,6 +23,9 @@ from pipeline.lifecycle import Status
 
 _MAX_IDS = 60
 _RECENT = 100
+
+OURS = ".webhook.invalid"
+"""The end of the ids that we make of a webhook source's conversation ids; no mail may speak of them."""
 _ID_IN_TEXT = re.compile(r"<([^<>\s@]{1,200}@[^<>\s@]{1,200})>")
 
 
@@ -57,6 +60,24 @@ class Place:
     ticket_id: int | None
     by: Literal["token", "reference", "subject", "nothing"]
     flags: tuple[str, ...] = ()
+
+
+def without_ours(parsed: ParsedMessage) -> ParsedMessage:
+    """A mail without the ids that only webhook events may refer to: those could be guessed."""
+    named = (parsed.message_id, parsed.in_reply_to or "", *parsed.references)
+    if not any(one.endswith(OURS) for one in named):
+        return parsed
+    return replace(
+        parsed,
+        message_id="" if parsed.message_id.endswith(OURS) else parsed.message_id,
+        in_reply_to=None if (parsed.in_reply_to or "").endswith(OURS) else parsed.in_reply_to,
+        references=tuple(one for one in parsed.references if not one.endswith(OURS)),
+    )
+
+
+def conversation(parsed: ParsedMessage) -> str | None:
+    """The source's conversation that an event belongs to, as an id."""
+    return next((one for one in parsed.references if one.endswith(OURS)), None)
 
 
 def referenced(parsed: ParsedMessage) -> list[str]:

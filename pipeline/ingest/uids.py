@@ -1,4 +1,4 @@
-"""Our own record of what was taken out of a mailbox: each UID once, and a watermark below which nothing waits.
+"""Our own record of what was taken out of a mailbox: each UID once, and the watermark below which all is.
 
 Every row is (inbox, folder, UIDVALIDITY, UID). The first row of a UIDVALIDITY is its base: the UID up to
 which the mailbox was not ours to take (where we began "now" or at a date), 0 where all of it is.
@@ -21,7 +21,7 @@ from pipeline.ingest.inboxes import ImapInbox
 NEVER = 0
 """The UIDVALIDITY of a folder that was never opened; servers begin at 1."""
 MARGIN = timedelta(days=2)
-"""How far behind the last complete look a changed mailbox is read again: SINCE knows only days, and no zone."""
+"""How far behind the last complete look a changed mailbox is read again: SINCE knows days, and no zone."""
 _MOST_GAPS = 10_000
 
 
@@ -35,7 +35,7 @@ class Folder:
 
 @dataclass(slots=True)
 class Record:
-    """Where we are in a folder. `base` is the UID below which nothing is ours, `watermark` as in the table."""
+    """Where we are in a folder: nothing up to `base` is ours, everything up to `watermark` is done."""
 
     inbox: str
     folder: str

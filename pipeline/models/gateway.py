@@ -266,10 +266,10 @@ class Gateway:
             kind=outcome.error_kind,
             error=outcome.error,
             latency_ms=outcome.latency_ms,
-            cost_usd=str(outcome.cost_usd),
+            cost_usd=f"{outcome.cost_usd:f}",
         )
         if outcome.cost_usd > entry.worst_usd:
-            bound.error("cost_above_reservation", reserved_usd=str(entry.worst_usd))
+            bound.error("cost_above_reservation", reserved_usd=f"{entry.worst_usd:f}")
 
 
 def _second(error: ModelError, first: _Try) -> _Try | None:

@@ -41,7 +41,12 @@ _WORST = "its worst price, as unknown"
 _NOTHING = "nothing"
 
 _STEPS = (
-    Step("timeout", "the call's total deadline passed, a slow drip included", Next.AGAIN, _WORST),
+    Step(
+        "timeout",
+        "the call's total deadline passed, a slow drip included",
+        Next.AGAIN,
+        f"{_NOTHING} if no connection stood, else {_WORST}",
+    ),
     Step(
         "overloaded",
         f"408, 409, 5xx, 529, or 429 whose Retry-After is missing or at most {LONGEST_WAIT_S:.0f} s",
@@ -53,7 +58,7 @@ _STEPS = (
         "transport",
         "connection refused, reset or cut before the answer was whole",
         Next.AGAIN,
-        f"{_NOTHING} if it never stood, else {_WORST}",
+        f"{_NOTHING} if no connection stood, else {_WORST}",
     ),
     Step(
         "undecodable",
@@ -64,7 +69,7 @@ _STEPS = (
     Step("cut", "the answer ended at its length limit", Next.LARGER, _USED),
     Step("invalid", "the answer failed its schema or its checks", Next.REPAIR, _USED),
     Step("refused", "the model refused, or a content filter stepped in", Next.ONWARD, _USED),
-    Step("too_long", "the input does not fit the model's window", Next.ONWARD, _NOTHING),
+    Step("too_long", "the input does not fit the model's window", Next.ONWARD, _USED),
     Step("credit", "out of credit or quota: 429 insufficient_quota, 400 on billing", Next.ONWARD, _NOTHING),
     Step("rejected", "401, 402, 403, 404 and any other 4xx", Next.ONWARD, _NOTHING),
     Step("no_key", "no key is set for the provider; nothing is sent", Next.ONWARD, _NOTHING),

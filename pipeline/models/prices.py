@@ -41,7 +41,7 @@ class Prices:
             exact = _by_data(choice.provider, choice.name, usage)
         else:
             exact = _by_price(UNKNOWN, usage, Decimal("1.25"))
-        return exact.quantize(NANO, rounding=ROUND_UP)
+        return exact.quantize(NANO, rounding=ROUND_UP) if exact else Decimal(0)
 
     def worst(self, choice: Choice, input_bytes: int, max_output_tokens: int) -> Decimal:
         """The most that a call can cost. `input_bytes` counts all that is sent, in UTF-8, schema included.

@@ -37,7 +37,9 @@ async def webhook(request: Request, parts: Parts, source: str) -> Response:
     except (TriageError, SQLAlchemyError, OSError) as error:
         log.error("webhook not stored", inbox=source, error=type(error).__name__)
         return PlainTextResponse("not stored; send it again later\n", 503, {"retry-after": "30"})
-    return _line(receipt.status, receipt.detail)
+    if receipt.body is not None:
+        return PlainTextResponse(receipt.body, receipt.status)
+    return _line(receipt.status, receipt.reason)
 
 
 @router.get("/healthz")

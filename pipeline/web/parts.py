@@ -12,13 +12,19 @@ from pipeline.routing.table import Routes
 
 
 class Receipt(Protocol):
-    """What became of a webhook's delivery. `status` is the HTTP status, `detail` one plain sentence."""
+    """What became of a webhook's delivery: the HTTP status, and one plain line for the sender's log.
+
+    `body` is what must be sent back word for word, where the source asks for that.
+    """
 
     @property
     def status(self) -> int: ...
 
     @property
-    def detail(self) -> str: ...
+    def reason(self) -> str: ...
+
+    @property
+    def body(self) -> str | None: ...
 
 
 ReceiveWebhook = Callable[[str, Mapping[str, str], bytes], Receipt]
@@ -49,7 +55,7 @@ class WebParts:
     ready: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     inbox_names: tuple[str, ...] = ()
     report: Callable[[str | None], str] | None = None
-    webhook_limit_bytes: int = 26_214_400
+    webhook_limit_bytes: int = 41_943_040
     form_limit_bytes: int = 1_048_576
 
     @property

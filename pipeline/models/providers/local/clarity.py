@@ -13,44 +13,11 @@ CLARITIES = ("clear", "vague", "mixed")
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)?")
 # Words that name no matter: trouble in general, asking for help, the things that every mail is about.
-_TROUBLE = frozenset(
-    "problem problems issue issues trouble troubles error errors help helps assistance support question questions query queries work works working worked doesnt dont"
-    " doesn't don't isn't isnt won't wont broken wrong something anything everything happens happened happening thing things stuff fix fixed urgent asap weird strange bad"
-    " mal nicht funktioniert funktionieren geht gehts kaputt hilfe problem probleme frage fragen anliegen fehler etwas falsch irgendwas dringend stimmt klappt"
-    " problème problèmes probleme souci soucis aide aider question questions marche fonctionne erreur quelque chose"
-    " problema problemas ayuda ayudar pregunta duda dudas funciona error algo mal va"
-    " problemi aiuto aiutare domanda dubbio errore qualcosa funzionano"
-    " probleem problemen hulp vraag vragen werkt fout iets doet stuk"
-    " ajuda ajudar pergunta dúvida erro errado alguma coisa funcionando"
-    " problemu problemem pomoc pomocy pomóc pytanie pytania działa błąd coś źle nie"
-    " problém pomoc otázka dotaz nefunguje chyba něco problemet hjälp fråga fungerar fel sorun yardım çalışmıyor soru hata probléma segítség kérdés működik hiba"
-    " ongelma apua kysymys toimi toimii virhe".split()
-)
-_OBJECTS = frozenset(
-    "account order orders app application product service services website site page system program software subscription device computer customer payment it"
-    " konto bestellung produkt dienst seite webseite programm gerät abo rechner kunde zahlung"
-    " compte commande produit service site page logiciel abonnement appareil ordinateur application"
-    " cuenta pedido producto servicio sitio web página programa suscripción aparato ordenador aplicación"
-    " ordine prodotto servizio sito pagina programma abbonamento dispositivo applicazione conto"
-    " bestelling dienst website pagina programma abonnement apparaat rekening"
-    " conta encomenda produto serviço página assinatura aparelho aplicativo aplicação"
-    " zamówienie zamówieniem kontem produkt usługa strona stroną program programem aplikacja aplikacją subskrypcja urządzenie".split()
-)
-_ASKING = frozenset(
-    "where when how much many which wo wann wie wieviel welche où quand combien quel quelle comment dónde donde cuándo cuando cuánto cómo dove quando quanto come"
-    " waar wanneer hoe hoeveel onde quando quanto como gdzie kiedy ile jak kde kdy var när nerede hol mikor missä milloin".split()
-)
+_TROUBLE = words("clarity", "trouble")
+_OBJECTS = words("clarity", "objects")
+_ASKING = words("clarity", "asking")
 # A wish stated plainly is clear with two words: "cancel my order", "Konto löschen".
-_DOING = re.compile(
-    r"(?<!\w)(?:cancel\w*|refund\w*|delet\w+|remov\w+|clos(?:e|ing)|chang\w+|updat\w+|track\w*|return\w*|activat\w+|unsubscrib\w*|block\w*|lock\w*|buy|purchase"
-    r"|k[üu]ndig\w+|stornier\w+|lösch\w+|änder\w+|schließ\w+|erstatt\w+|zurück\w*|kaufen|bestellen|gesperrt"
-    r"|annul\w+|résili\w+|supprim\w+|modifi\w+|ferm\w+|rembours\w+|acheter|bloqu\w+"
-    r"|cancel\w+|elimin\w+|borrar|cambiar|cerrar|reembols\w+|devol\w+|comprar|anul\w+"
-    r"|disdi\w+|disdett\w+|cancell\w+|chiuder\w+|rimbors\w+|modific\w+|acquist\w+|bloccat\w+"
-    r"|opzegg\w+|verwijder\w+|wijzig\w+|terugbetal\w+|kopen|geblokkeerd"
-    r"|encerr\w+|exclu\w+|alter\w+|mudar|rescind\w+|usun\w+|anulow\w+|zmieni\w+|zrezygn\w+|zwrot\w*|zablokow\w+)(?!\w)",
-    re.IGNORECASE,
-)
+_DOING = phrases("clarity", "doing")
 _UNSURE = 0.33
 _HARDLY = 0.2
 

@@ -19,7 +19,17 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]*)?|['’][^\W\d_]+")
 _NOISE = re.compile(r"https?://\S+|\S+@\S+|[\d#*_<>|{}\[\]()\"]+")
 
 # Codes of the model that stand for one of ours where that one is configured and they are not.
-_ALIASES = {"als": "gsw", "bar": "de-st", "nn": "no", "nb": "no", "bs": "hr", "sh": "hr", "iw": "he", "in": "id", "tl": "fil"}
+_ALIASES = {
+    "als": "gsw",
+    "bar": "de-st",
+    "nn": "no",
+    "nb": "no",
+    "bs": "hr",
+    "sh": "hr",
+    "iw": "he",
+    "in": "id",
+    "tl": "fil",
+}
 # Close relatives: the model's belief in one counts a little for the other, and the words decide.
 _RELATIVES = {
     "hr": ("sr", "sh", "bs", "sl"), "sr": ("hr", "sh", "bs", "mk"), "sl": ("hr",), "cs": ("sk",), "sk": ("cs",), "da": ("no", "nn"),
@@ -54,12 +64,21 @@ _SHAPES = tuple(
     (re.compile(shape), codes.split())
     for shape, codes in (
         (r"\b\w*(?:[vsmnltdcp]je(?!m\b|š\b|mo\b|te\b|r\b)|ije)\w*", "hr"),
-        (r"\b(?:li (?:je|će|ste|su|ima)|je li|hoće li)\b|\b(?:ću|ćeš|će|ćemo|ćete|mogu|može|moram|želim|trebalo) \w{2,}(?:ti|ći)\b", "hr"),
-        (r"\bda li\b|\b(?:podse|ocen|ovde|ponede|nede|sred[aue]|posle|uvek|vreme|izveš|beleš|pesm|dec[ae]|mest[oau]|sneg|svet)\w*", "sr"),
+        (
+            r"\b(?:li (?:je|će|ste|su|ima)|je li|hoće li)\b|\b(?:ću|ćeš|će|ćemo|ćete|mogu|može|moram|želim|trebalo) \w{2,}(?:ti|ći)\b",
+            "hr",
+        ),
+        (
+            r"\bda li\b|\b(?:podse|ocen|ovde|ponede|nede|sred[aue]|posle|uvek|vreme|izveš|beleš|pesm|dec[ae]|mest[oau]|sneg|svet)\w*",
+            "sr",
+        ),
         (r"\b(?:mogu|moram|hoću|želim|treba|možeš|može|možete) (?:\w+ )?da \w+", "sr"),
         (r"\b\w*[æè]\w*(?:u|e|i|š)\b", "sr"),
         (r"\b\w*(?:kj|skj|gj|øy|ei[^n\W])\w*|\b\w{2,}(?:ene|het|heten|inga)\b", "no"),
-        (r"\b\w{2,}(?:erne|hed|heden|øb|øber|øbe|aft|æg|igt|øj|eje|ige|ude|age|agt|uge|oge)\b|\b(?:af|nød)\w+", "da"),
+        (
+            r"\b\w{2,}(?:erne|hed|heden|øb|øber|øbe|aft|æg|igt|øj|eje|ige|ude|age|agt|uge|oge)\b|\b(?:af|nød)\w+",
+            "da",
+        ),
         (r"\b\w+(?:ssa|ssä|lla|llä|sta|stä|inen|mme|vat|vät|kaa|kää)\b", "fi"),
         (r"\b\w+(?:sid|nud|tud|sse|mine|akse|ksin|vad)\b", "et"),
         (r"\b\w*(?:ia|iu|ie(?!\b))\w*[ťľňž]?\b|\b\w{2,}(?:ť|ám|ého|ých)\b", "sk"),
@@ -134,7 +153,9 @@ class LanguageReader:
         found = [words[word] for word in _WORD.findall(sample.replace("’", "'")) if word in words]
         scores: dict[str, float] = {}
         for code in allowed:
-            share = believed.get(code, 0.0) + 0.3 * sum(believed.get(other, 0.0) for other in _RELATIVES.get(code, ()))
+            share = believed.get(code, 0.0) + 0.3 * sum(
+                believed.get(other, 0.0) for other in _RELATIVES.get(code, ())
+            )
             scores[code] = math.log(share + _MODEL_FLOOR)
         for word in found[:60]:
             named = [code for code in word if code in scores]

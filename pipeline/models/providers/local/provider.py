@@ -65,7 +65,9 @@ class LocalProvider:
         )
         took_s = time.monotonic() - started
         if took_s > deadline_s:
-            raise ModelTimeout(f"the local model took {took_s:.1f} s, allowed were {deadline_s:g} s", usage=Usage())
+            raise ModelTimeout(
+                f"the local model took {took_s:.1f} s, allowed were {deadline_s:g} s", usage=Usage()
+            )
         return ModelAnswer(text=_json(answer), usage=Usage(), model=request.model or self.name)
 
     def _get_reader(self) -> Reader:

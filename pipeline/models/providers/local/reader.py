@@ -54,7 +54,9 @@ class Reader:
         emotion = self._trained.emotion.answer(vectors, topic.weights, whole)
         language = self._languages.read(text if len(text) > 40 else whole, languages or DEFAULT_LANGUAGES)
         fields = extract(subject, body, region=region, received=received)
-        content = [line for line, weight in zip(said_lines, topic.weights, strict=True) if weight >= _SAYS_SOMETHING]
+        content = [
+            line for line, weight in zip(said_lines, topic.weights, strict=True) if weight >= _SAYS_SOMETHING
+        ]
         numbers = any(fields[kind] for kind in ("order_numbers", "invoice_numbers", "account_ids"))
         return {
             "topic": topic.topic,

@@ -92,7 +92,9 @@ class TopicModel:
         beside = _asked_beside(per_sentence, said, names, best)
         others = tuple(dict.fromkeys([*close, *beside]))[:2]
         mixed = tuple(
-            name for name in others if name in (*rivals, *beside) and frozenset((name, best)) not in _ONE_MATTER
+            name
+            for name in others
+            if name in (*rivals, *beside) and frozenset((name, best)) not in _ONE_MATTER
         )
         return TopicAnswer(
             topic=best,
@@ -113,7 +115,7 @@ def _asked_beside(per_sentence: Doubles, said: Doubles, names: Sequence[str], be
     telling = np.flatnonzero(said >= 0.5)
     if len(telling) > _LONG_MAIL:
         return []
-    sure = [int(i) for i in telling if per_sentence[i].max() >= 0.7]
+    sure = [int(i) for i in telling if per_sentence[i].max() >= 0.6]
     picked = [names[int(per_sentence[i].argmax())] for i in sure]
     return [name for name in dict.fromkeys(picked) if name not in (best, FALLBACK)]
 

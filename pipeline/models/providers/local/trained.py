@@ -70,7 +70,7 @@ def _write(path: Path, trained: Trained) -> None:
         "classes": list(trained.topics.classes),
         "slope": trained.topics.slope,
         "offset": trained.topics.offset,
-        "emotions": list(trained.emotion.labels),
+        "emotions": list(trained.emotion.classes),
     }
     temporary = None
     try:
@@ -103,17 +103,17 @@ def _read(path: Path, key: str) -> Trained | None:
         if about["digest"] != key:
             return None
         classes = tuple((str(topic), str(kind)) for topic, kind in about["classes"])
-        labels = tuple(str(label) for label in about["emotions"])
+        emotions = tuple((str(label), str(kind)) for label, kind in about["emotions"])
         slope, offset = float(about["slope"]), float(about["offset"])
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
-    for weights, count in ((topic_weights, len(classes)), (emotion_weights, len(labels))):
+    for weights, count in ((topic_weights, len(classes)), (emotion_weights, len(emotions))):
         if weights.bias.shape != (count,) or weights.matrix.ndim != 2 or weights.matrix.shape[1] != count:
             return None
         if not (np.isfinite(weights.matrix).all() and np.isfinite(weights.bias).all()):
             return None
     return Trained(
         topics=topics.TopicModel(topic_weights, classes, slope, offset),
-        emotion=emotion.EmotionModel(emotion_weights, labels),
+        emotion=emotion.EmotionModel(emotion_weights, emotions),
         digest=key,
     )

@@ -25,11 +25,7 @@ _SQUEEZED = re.compile(
     re.IGNORECASE,
 )
 
-_PHONE_CUE = (
-    r"(?:phone|telephone|tel|ph|mobile|cell(?:phone)?|contact|call me|reach me|whatsapp|fax|handy|telefon(?:nummer)?|mobil"
-    r"|rückruf|téléphone|portable|appelez|teléfono|telefono|móvil|movil|llám\w+|cellulare|chiamat\w+|telefoon|mobiel|bel me"
-    r"|telefone|celular|telemóvel|ligue|telefonu?|komórk\w+|zadzwo\w+)"
-)
+_PHONE_CUE = alternatives("contacts", "phone")
 _CUED = re.compile(
     rf"(?<!\w){_PHONE_CUE}\b[^\d\n@+(]{{0,25}}(?P<number>\+?\(?\d(?:[\d()]|[ ./\-–](?=[\d(])){{5,20}}\d)(?![\w@])",
     re.IGNORECASE,

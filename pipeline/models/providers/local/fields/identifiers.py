@@ -10,34 +10,15 @@ from pipeline.models.providers.local.fields.spans import Found
 __all__ = ["account_ids", "invoice_numbers", "order_numbers"]
 
 # "number" and its shorthands, as they stand between the cue and the identifier.
-_NUMBER = (
-    r"(?:numbers?|numb|num|nummer|numero|número|numéro|numer\w{0,2}|nro|nr|no|id|ids|code|ref(?:erence)?|nº|n°|№|#"
-    r"|kod|číslo|cislo|numarası|numarasi|szám\w{0,2}|numero\w{0,2})"
-)
+_NUMBER = alternatives("identifiers", "number")
 # What may stand between: "order number is: ", "Bestellung Nr. ", "pedido con número ".
 _GLUE = (
     r"(?:[\s:.=\-–(\[\"'«“]|\bis\b|\bwas\b|\bof\b|\bthe\b|\bmy\b|\blautet\b|\bist\b|\bmit\b|\bder\b|\bdie\b|\bes\b|\best\b"
     r"|\bcon\b|\bde\b|\bdel\b|\bel\b|\ble\b|\bla\b|\bavec\b|\bè\b|\bcom\b|\bo\b|\bé\b|\bmet\b|\bhet\b|\bvan\b|\bto\b|\bjest\b|\bwith\b){0,6}"
 )
-_ORDER = (
-    r"(?:orders?|ordre|purchases?|po|bookings?|reservations?|confirmation|shipments?|parcels?|packages?|tracking"
-    r"|bestell(?:ung(?:en|s)?|\w{0,1})|auftrag\w{0,2}|buchungs?\w{0,2}|vorgangs?|sendungs?(?:nummer)?|reservierungs?\w{0,2}"
-    r"|commandes?|réservations?|colis|achats?|pedidos?|compras?|reservas?|órdenes|orden|envíos?"
-    r"|ordin[ei]|acquist[oi]|prenotazion[ei]|spedizion[ei]|bestelling(?:en)?|boeking|reservering|zending|pakket"
-    r"|encomendas?|zamówieni[aeu]|zamówienie|zamowieni[aeu]|paczk[aięi]|rezerwacj[aięi]|przesyłk[aięi]"
-    r"|objednávk[auy]|beställning(?:en)?|bestilling|tilauk?s\w{0,4}|rendelés\w{0,4}|sipariş\w{0,5})"
-)
-_INVOICE = (
-    r"(?:invoices?|invoce|inovice|bills?|receipts?|rechnung(?:en|s)?|beleg\w{0,2}|quittung|factur(?:e|es|en|a|as)?|factuur"
-    r"|reçus?|recibos?|fattur[ae]|ricevut[ae]|bollett[ae]|rekening|bon|faturas?|faktur\w{0,2}|rachun(?:ek|ku)"
-    r"|paragon\w{0,1}|kvitto|számla\w{0,3}|lasku\w{0,3}|fatura\w{0,2})"
-)
-_ACCOUNT = (
-    r"(?:accounts?|acct|ac|customers?|clients?|members?(?:ship)?|users?|policy|policies|subscriptions?|contracts?|licen[cs]es?"
-    r"|kunden?|konto|vertrags?|mitglieds?|benutzer|comptes?|clientes?|contrat|contrato|cuenta|cliente|socio"
-    r"|cont[oi]|utente|contratto|klant(?:en)?|contract|lidmaatschaps?|conta|klient\w{0,2}|kont[oa]|umow[ay]"
-    r"|zákaznick\w{1,3}|kund|ügyfél|asiakas|müşteri)"
-)
+_ORDER = alternatives("identifiers", "order")
+_INVOICE = alternatives("identifiers", "invoice")
+_ACCOUNT = alternatives("identifiers", "account")
 # Identifiers: digits, or letters and digits in one piece, or a short group of letters before digits.
 _PIECE = r"[A-Za-z0-9](?:[A-Za-z0-9]|[-_/.](?=[A-Za-z0-9])){1,31}"
 _SPACED = r"[A-Za-z]{1,4} \d{3,14}(?!\S*\d)"

@@ -21,22 +21,8 @@ _STATED = re.compile(rf"(?<!\w){_CUE}\s{{1,3}}(?P<name>{_TITLE}{_NAME})")
 _LOWER = re.compile(
     r"(?<!\w)(?:my name is|myself|my full name is|mein name ist|me llamo|je m'appelle|mi chiamo)\s(?P<name>[^\W\d_][\w'’-]{1,20}(?: [^\W\d_][\w'’-]{2,20})?)"
 )
-_COMMON = frozenset(
-    "and i my is not the a an in on with to for but so also have has want need would can from this that it account number email phone"
-    " und ich et je y no mi e il la el en por pour using trying unable being going been getting wrong misspelled spelled here just only"
-    " please order policy booking confirmation flight card ssn address last first please".split()
-)
-_CLOSING = (
-    r"(?:best(?: regards| wishes)?|kind(?:est)? regards|warm regards|regards|many thanks|thanks(?: a lot| again| in advance)?|thank you(?: very much| in advance)?|cheers"
-    r"|yours(?: sincerely| faithfully| truly)?|sincerely(?: yours)?|all the best|respectfully"
-    r"|mit freundlichen grüßen|mit freundlichem gruß|freundliche grüße|viele grüße|liebe grüße|beste grüße|schöne grüße|herzliche grüße|mfg|lg|vg|gruß|danke|vielen dank"
-    r"|cordialement|bien cordialement|bien à vous|salutations|sincères salutations|merci(?: d'avance)?|meilleures salutations"
-    r"|(?:un )?(?:cordial )?saludos?(?: cordial(?:es)?)?|atentamente|gracias(?: de antemano)?|muchas gracias"
-    r"|cordiali saluti|distinti saluti|saluti|grazie(?: mille)?|un saluto"
-    r"|met vriendelijke groet(?:en)?|vriendelijke groet(?:en)?|groet(?:en|jes)?|hartelijke groet(?:en)?|mvg|bedankt|alvast bedankt"
-    r"|atenciosamente|cumprimentos|com os melhores cumprimentos|obrigad[oa]|abraços?|pozdrawiam(?: serdecznie)?|z poważaniem|dziękuję"
-    r"|s pozdravem|děkuji|med vänliga hälsningar|hälsningar|mvh|üdvözlettel|ystävällisin terveisin|saygılarımla)"
-)
+_COMMON = words("names", "common")
+_CLOSING = alternatives("names", "closing")
 _SIGNED = re.compile(
     rf"(?im:^[ \t]*{_CLOSING}[ \t]*[,.!\-–]?[ \t]*)(?:\n[ \t]*){{1,2}}(?P<name>{_TITLE}{_NAME})[ \t]*(?=[,\n|]|$)"
 )
