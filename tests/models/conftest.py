@@ -6,14 +6,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from pipeline.db.store import Store
-from pipeline.db.tables import metadata, model_calls, spend
+from pipeline.db.tables import model_calls, spend
 from pipeline.errors import ModelOutputInvalid
 from pipeline.models.base import Cap, Choice, ModelAnswer, ModelRequest, Provider, Usage
 from pipeline.models.gateway import Answered, Context, Gateway, Plan
@@ -136,16 +135,6 @@ def server(wire: tuple[ModelServer, dict[str, Provider]]) -> ModelServer:
     """The model server with a clean journal and no script."""
     wire[0].forget()
     return wire[0]
-
-
-@pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    """A database with the tables as this code has them: the door does not depend on the migrations."""
-    url = f"sqlite:///{tmp_path / 'triage.db'}"
-    store = Store(url)
-    metadata.create_all(store.engine)
-    store.close()
-    return url
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_a_fault_takes_its_documented_path_to_the_backup(door: Door, fault: Faul
     tries = 1 if fault.next is Next.ONWARD else 2
     door.server.script(*[fault.reply] * tries, model=first)
 
-    deadline_s = 0.25 if fault.kind == "timeout" else LONG_S
+    deadline_s = 0.15 if fault.kind == "timeout" else LONG_S
 
     answered = door.ask(door.plan(provider, BACKUP[provider], "local", deadline_s=deadline_s))
 
@@ -204,7 +204,7 @@ def test_the_true_bodies_of_llmock_take_the_same_path() -> None:
 
 def test_random_schedules_of_faults_all_end_and_the_ledger_covers_what_was_used(door: Door) -> None:
     seed = int(os.environ.get("TRIAGE_TEST_SEED", random.randrange(10**9)))
-    schedules = int(os.environ.get("TRIAGE_TEST_SCHEDULES", "60"))
+    schedules = int(os.environ.get("TRIAGE_TEST_SCHEDULES", "40"))
     print(f"{schedules} schedules of seed {seed}")
     chance = random.Random(seed)
     quick = [fault.reply for fault in FAULTS if fault.kind != "timeout" and fault.reply.kind != "huge"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -125,6 +127,65 @@ def test_what_a_killed_worker_left_reserved_is_booked_in_full_when_it_expires(st
     assert used(store) == {DAY.scope: (Decimal("0.20"), ZERO), TICKET.scope: (Decimal("0.20"), ZERO)}
     assert states(store) == [("unknown", Decimal("0.20"), "expired")]
     assert expire_reservations(store, now() + timedelta(seconds=1)) == 0
+
+
+def test_a_worker_killed_in_the_middle_of_a_call_leaves_its_reservation_to_expire(
+    sqlite_store: Store,
+) -> None:
+    work = f"""
+import sys, time
+from decimal import Decimal
+from pipeline.db.store import Store
+from pipeline.models.base import Cap, Choice
+from pipeline.models.ledger import Context, Entry, StoreLedger
+choice = Choice("m", "openai", "m", "cheap")
+caps = (Cap("{DAY.scope}", Decimal(1), ""),)
+StoreLedger(Store("{sqlite_store.url.render_as_string()}")).open(
+    Entry(Context("draft", "strong"), choice, 1, "model", "d", "draft/strong", caps, Decimal("0.20"))
+)
+print("reserved", flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", work], stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "reserved\n"
+        worker.kill()
+    assert used(sqlite_store)[DAY.scope] == (ZERO, Decimal("0.20"))
+    assert expire_reservations(sqlite_store, now() + timedelta(seconds=1)) == 1
+    assert used(sqlite_store)[DAY.scope] == (Decimal("0.20"), ZERO)
+    assert states(sqlite_store) == [("unknown", Decimal("0.20"), "expired")]
+
+
+def test_processes_racing_for_the_last_cents_never_pass_the_cap(store: Store) -> None:
+    work = f"""
+import sys
+from decimal import Decimal
+from pipeline.db.store import Store
+from pipeline.errors import BudgetExceeded
+from pipeline.models.base import Cap, Choice
+from pipeline.models.ledger import Context, Entry, Outcome, StoreLedger
+ledger = StoreLedger(Store("{store.url.render_as_string(hide_password=False)}"))
+choice = Choice("m", "openai", "m", "cheap")
+caps = (Cap("{DAY.scope}", Decimal(1), ""),)
+called = 0
+for number in range(40):
+    worst = Decimal(1 + number % 5) / 100
+    try:
+        call = ledger.open(Entry(Context("draft", "strong"), choice, 1, "model", "d", "", caps, worst))
+    except BudgetExceeded:
+        continue
+    ledger.close(call, Outcome("ok", worst, 1))
+    called += 1
+print(called)
+"""
+    workers = [
+        subprocess.Popen([sys.executable, "-c", work], stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    called = [int(worker.communicate(timeout=60)[0]) for worker in workers]
+    settled, reserved = used(store)[DAY.scope]
+    assert sum(called) == len(states(store)) < 2 * 40
+    assert reserved == 0
+    assert Decimal("0.95") < settled <= DAY.limit_usd
 
 
 def test_a_worker_slower_than_the_sweeper_puts_the_booking_right(store: Store) -> None:

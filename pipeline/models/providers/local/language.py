@@ -12,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pipeline.models.providers.local.cues import lines
+
 __all__ = ["LanguageAnswer", "LanguageReader", "common_words"]
 
 _READ_CHARS = 600
@@ -31,23 +33,27 @@ _ALIASES = {
     "tl": "fil",
 }
 # Close relatives: the model's belief in one counts a little for the other, and the words decide.
-_RELATIVES = {
-    "hr": ("sr", "sh", "bs", "sl"), "sr": ("hr", "sh", "bs", "mk"), "sl": ("hr",), "cs": ("sk",), "sk": ("cs",), "da": ("no", "nn"),
-    "no": ("da", "nn", "sv"), "nap": ("it", "scn"), "gsw": ("de", "als"), "de-st": ("de", "bar", "als"), "id": ("ms", "jv", "min"),
-    "ms": ("id",), "et": ("fi",), "fa": ("ar", "ur", "ckb"), "kk": ("ru", "ky"), "bg": ("mk", "ru"), "es": ("gl", "ast"), "pt": ("gl",),
-}  # fmt: skip
-# Letters that hardly any other language uses, and how far one of them moves the scale.
-_LETTERS = {
-    "ß": "de", "ñ": "es", "¿": "es", "¡": "es", "ã": "pt", "õ": "pt et", "ł": "pl", "ą": "pl lt", "ę": "pl lt", "ś": "pl", "ź": "pl", "ż": "pl",
-    "ř": "cs", "ě": "cs", "ů": "cs", "ľ": "sk", "ĺ": "sk", "ŕ": "sk", "ô": "sk fr pt vi", "ť": "cs sk", "ď": "cs sk", "ő": "hu", "ű": "hu",
-    "ğ": "tr", "ı": "tr", "ş": "tr ro", "ț": "ro", "ș": "ro", "ă": "ro vi", "đ": "vi hr sr", "ć": "hr sr pl", "ø": "da no", "æ": "da no",
-    "å": "sv da no", "ė": "lt", "ų": "lt", "į": "lt", "ū": "lt lv", "ā": "lv", "ē": "lv", "ķ": "lv", "ļ": "lv", "ņ": "lv", "ơ": "vi", "ư": "vi",
-    "қ": "kk", "ң": "kk", "ғ": "kk", "ө": "kk", "ү": "kk", "ұ": "kk", "і": "kk uk", "ә": "kk", "ї": "uk", "є": "uk", "ы": "ru kk", "э": "ru kk",
-    "ъ": "bg ru", "ђ": "sr", "ћ": "sr", "љ": "sr", "њ": "sr", "ј": "sr", "џ": "sr", "پ": "fa", "چ": "fa", "ژ": "fa", "گ": "fa", "ی": "fa",
-    "ک": "fa", "ة": "ar", "أ": "ar", "إ": "ar", "ي": "ar", "ك": "ar", "ى": "ar", "œ": "fr", "ê": "fr pt", "è": "it fr", "ò": "it nap", "ù": "it fr",
-    "ç": "fr pt tr", "â": "ro fr pt tr nap", "î": "ro fr", "ö": "de sv fi hu tr et", "ä": "de sv fi et gsw de-st", "ü": "de hu tr et gsw de-st",
-    "š": "cs sk sl hr sr lt et", "ž": "cs sk sl hr sr lt et", "č": "cs sk sl hr sr lt",
-}  # fmt: skip
+_RELATIVES: Mapping[str, tuple[str, ...]] = {
+    "hr": ("sr", "sh", "bs", "sl"),
+    "sr": ("hr", "sh", "bs", "mk"),
+    "sl": ("hr",),
+    "cs": ("sk",),
+    "sk": ("cs",),
+    "da": ("no", "nn"),
+    "no": ("da", "nn", "sv"),
+    "nap": ("it", "scn"),
+    "gsw": ("de", "als"),
+    "de-st": ("de", "bar", "als"),
+    "id": ("ms", "jv", "min"),
+    "ms": ("id",),
+    "et": ("fi",),
+    "fa": ("ar", "ur", "ckb"),
+    "kk": ("ru", "ky"),
+    "bg": ("mk", "ru"),
+    "es": ("gl", "ast"),
+    "pt": ("gl",),
+}
+# Scripts, the most telling first, with the languages written in them.
 _SCRIPTS = (
     (re.compile(r"[\u3040-\u30ff]"), ("ja",)),
     (re.compile(r"[\uac00-\ud7af]"), ("ko",)),
@@ -59,37 +65,7 @@ _SCRIPTS = (
     (re.compile(r"[\u0600-\u06ff]"), ("ar", "fa", "ur")),
     (re.compile(r"[\u0900-\u097f]"), ("hi", "mr", "ne")),
 )
-# Shapes of words that tell close relatives apart; each distinct word counts once, three at most.
-_SHAPES = tuple(
-    (re.compile(shape), codes.split())
-    for shape, codes in (
-        (r"\b\w*(?:[vsmnltdcp]je(?!m\b|š\b|mo\b|te\b|r\b)|ije)\w*", "hr"),
-        (
-            r"\b(?:li (?:je|će|ste|su|ima)|je li|hoće li)\b|\b(?:ću|ćeš|će|ćemo|ćete|mogu|može|moram|želim|trebalo) \w{2,}(?:ti|ći)\b",
-            "hr",
-        ),
-        (
-            r"\bda li\b|\b(?:podse|ocen|ovde|ponede|nede|sred[aue]|posle|uvek|vreme|izveš|beleš|pesm|dec[ae]|mest[oau]|sneg|svet)\w*",
-            "sr",
-        ),
-        (r"\b(?:mogu|moram|hoću|želim|treba|možeš|može|možete) (?:\w+ )?da \w+", "sr"),
-        (r"\b\w*[æè]\w*(?:u|e|i|š)\b", "sr"),
-        (r"\b\w*(?:kj|skj|gj|øy|ei[^n\W])\w*|\b\w{2,}(?:ene|het|heten|inga)\b", "no"),
-        (
-            r"\b\w{2,}(?:erne|hed|heden|øb|øber|øbe|aft|æg|igt|øj|eje|ige|ude|age|agt|uge|oge)\b|\b(?:af|nød)\w+",
-            "da",
-        ),
-        (r"\b\w+(?:ssa|ssä|lla|llä|sta|stä|inen|mme|vat|vät|kaa|kää)\b", "fi"),
-        (r"\b\w+(?:sid|nud|tud|sse|mine|akse|ksin|vad)\b", "et"),
-        (r"\b\w*(?:ia|iu|ie(?!\b))\w*[ťľňž]?\b|\b\w{2,}(?:ť|ám|ého|ých)\b", "sk"),
-        (r"\b\w*(?:[ěřů]|ého|ou)\w*\b", "cs"),
-        (r"\b\w{2,}(?:ção|ções|nh[ao]s?|lh[ao]s?|eir[ao]s?|íamos|ndo-\w+|ou|ei)\b", "pt"),
-        (r"\b\w{2,}(?:ción|ciones|ll[ao]s?|dad|ié|ó)\b", "es"),
-        (r"\b\w{2,}(?:zione|zioni|ità|gli[ao]?|cch\w+|sci|are|ere|ire)\b", "it"),
-        (r"\b(?:sch[pt]\w+|\w+(?:üe|öi|iech|äre|lech|ts))\b", "gsw"),
-        (r"\b\w*(?:oa|ua|ea)[^u\W]\w*|\b(?:zuo|der[zp]u)\w*", "de-st"),
-    )
-)
+# How far each kind of sign moves the scale, in units of log belief.
 _SHAPE_WEIGHT = 1.0
 _ENGLISH_WEIGHT = 0.5
 _LETTER_WEIGHT = 1.6
@@ -109,12 +85,25 @@ class LanguageAnswer:
 def _words() -> Mapping[str, Sequence[str]]:
     """word -> the languages that use it: the fewer share a word, the more it says."""
     sharing: dict[str, list[str]] = defaultdict(list)
-    path = Path(__file__).parent / "language_words.txt"
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in lines("language_words", "words"):
         code, _, words = line.partition(": ")
         for word in dict.fromkeys(words.split()):
             sharing[word].append(code)
     return sharing
+
+
+@lru_cache(maxsize=1)
+def _letters() -> Mapping[str, Sequence[str]]:
+    """letter -> the few languages that use it."""
+    pairs = (line.partition(": ") for line in lines("language_letters", "letters"))
+    return {letter: codes.split() for letter, _, codes in pairs}
+
+
+@lru_cache(maxsize=1)
+def _shapes() -> Sequence[tuple[str, re.Pattern[str]]]:
+    """(language, shape of its words): each distinct hit counts once, three at most."""
+    pairs = (line.partition(": ") for line in lines("language_shapes", "shapes"))
+    return tuple((code, re.compile(shape)) for code, _, shape in pairs)
 
 
 @lru_cache(maxsize=1)
@@ -165,15 +154,14 @@ class LanguageReader:
             for code in named:
                 # Titles, brands and menu entries stand in English in mails of every language.
                 scores[code] += push * (_ENGLISH_WEIGHT if code == "en" else 1.0)
-        for shape, codes in _SHAPES:
-            hits = min(3, len(set(shape.findall(sample)))) if any(code in scores for code in codes) else 0
-            for code in codes:
+        for code, shape in _shapes():
+            if code in scores:
+                scores[code] += _SHAPE_WEIGHT * min(3, len(set(shape.findall(sample))))
+        letters = _letters()
+        for letter in set(sample) & letters.keys():
+            for code in letters[letter]:
                 if code in scores:
-                    scores[code] += _SHAPE_WEIGHT * hits
-        for letter in set(sample):
-            for code in _LETTERS.get(letter, "").split():
-                if code in scores:
-                    scores[code] += _LETTER_WEIGHT / len(_LETTERS[letter].split()) + 0.2
+                    scores[code] += _LETTER_WEIGHT / len(letters[letter]) + 0.2
         return scores
 
     def _believed(self, sample: str) -> dict[str, float]:

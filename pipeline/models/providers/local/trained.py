@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -72,11 +71,11 @@ def _write(path: Path, trained: Trained) -> None:
         "offset": trained.topics.offset,
         "emotions": list(trained.emotion.classes),
     }
-    temporary = None
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            temporary = file.name
+            temporary = Path(file.name)
             np.savez(
                 file,
                 about=np.frombuffer(json.dumps(about).encode(), dtype=np.uint8),
@@ -85,12 +84,12 @@ def _write(path: Path, trained: Trained) -> None:
                 emotion_matrix=trained.emotion.weights.matrix,
                 emotion_bias=trained.emotion.weights.bias,
             )
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError:
         # A read-only or full disk costs three seconds at each start, no more.
         if temporary is not None:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)
+                temporary.unlink()
 
 
 def _read(path: Path, key: str) -> Trained | None:

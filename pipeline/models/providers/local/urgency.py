@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+
+from pipeline.models.providers.local.cues import phrases
 
 __all__ = ["URGENCIES", "urgency"]
 
 URGENCIES = ("low", "normal", "high", "critical")
-
-
-def _any(*parts: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w)(?:{'|'.join(parts)})(?!\w)", re.IGNORECASE)
 
 
 # "Please answer as soon as possible" is how people end letters; it is taken out before anything is looked for.

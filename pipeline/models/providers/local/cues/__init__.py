@@ -1,7 +1,7 @@
 """Cue words and phrases in many languages, read from the text files beside this module.
 
 A file has `[section]` headings; each further line holds alternatives of one regular expression, joined by
-`|`. Lines that begin with `# ` are comments. Matching ignores case.
+`|` (or, where a module says so, words or `key: value`). Lines that begin with `# ` are comments. Matching ignores case.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["alternatives", "phrases", "words"]
+__all__ = ["alternatives", "lines", "phrases", "words"]
 
 
 @lru_cache(maxsize=64)
-def _section(file: str, section: str) -> tuple[str, ...]:
+def lines(file: str, section: str) -> tuple[str, ...]:
     """The lines of one section. Raises KeyError for one that the package does not ship."""
-    lines: list[str] = []
+    found_lines: list[str] = []
     inside = found = False
     for line in (Path(__file__).parent / f"{file}.txt").read_text(encoding="utf-8").splitlines():
         if line.startswith("[") and line.endswith("]") and line[1:-1].isidentifier():
             inside = line[1:-1] == section
             found = found or inside
         elif inside and line.strip() and not line.startswith("# "):
-            lines.append(line)
+            found_lines.append(line)
     if not found:
         raise KeyError(f"{file}.txt has no section [{section}]")
-    return tuple(lines)
+    return tuple(found_lines)
 
 
 def alternatives(file: str, section: str) -> str:
     """The section as one group, to be put into a larger expression."""
-    return f"(?:{'|'.join(_section(file, section))})"
+    return f"(?:{'|'.join(lines(file, section))})"
 
 
 def phrases(file: str, section: str) -> re.Pattern[str]:
@@ -41,4 +41,4 @@ def phrases(file: str, section: str) -> re.Pattern[str]:
 
 def words(file: str, section: str) -> frozenset[str]:
     """The section as a set of plain words."""
-    return frozenset(" ".join(_section(file, section)).split())
+    return frozenset(" ".join(lines(file, section)).split())

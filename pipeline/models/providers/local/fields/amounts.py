@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from pipeline.models.providers.local.cues import alternatives
 from pipeline.models.providers.local.fields.spans import Found
 
 __all__ = ["amounts"]
@@ -48,9 +49,8 @@ _AFTER = re.compile(
     rf"(?<![\w.,#/-])(?P<number>{_NUMBER})(?:,[-–]{{1,2}})?\s?(?P<unit>[€$£¥₹₺₽₩]|(?:{_CODES}|zł|zl|Kč|kr|Ft)(?!\w)|(?i:{_WORD})(?!\w))"
 )
 _CUED = re.compile(
-    r"(?<!\w)(?:amount(?:ing)?(?: (?:of|is|was|to))?|total(?: (?:of|is|was))?|sum of|betrag(?: von)?|montant(?: de)?|importe(?: de)?"
-    r"|importo(?: di)?|bedrag(?: van)?|valor(?: de)?|kwot[aęy]|refund of|rebate of|compensation of|charged|paid|price(?: (?:of|is))?"
-    r"|costs?)[:\s]{1,3}(?P<number>\d{1,7}(?:[.,]\d{1,2})?)(?![\w%/-]|[.,:]\d|\s?(?:times|x|days?|weeks?|months?|minutes?|hours?|mal|fois|veces)\b)",
+    rf"(?<!\w){alternatives('amounts', 'amount')}[:\s]{{1,3}}(?P<number>\d{{1,7}}(?:[.,]\d{{1,2}})?)"
+    rf"(?![\w%/-]|[.,:]\d|\s?{alternatives('amounts', 'not_money')}(?!\w))",
     re.IGNORECASE,
 )
 
@@ -81,7 +81,7 @@ def _plain(number: str) -> str | None:
 
 def _decimal(number: str) -> Decimal | None:
     """The number under the rules of whoever wrote it: the last separator with two digits is the decimal one."""
-    from price_parser import Price  # type: ignore[import-untyped]  # ships no types
+    from price_parser import Price
 
     squeezed = re.sub(r"(?<=\d)[ '’\u00a0\u202f](?=\d)", "", number)
     amount = Price.fromstring(squeezed).amount

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from pipeline.models.providers.local.cues import alternatives
 from pipeline.models.providers.local.fields.spans import Found, overlaps
 
 __all__ = ["emails", "phones"]
@@ -21,7 +22,7 @@ _SPOKEN = re.compile(
     re.IGNORECASE,
 )
 _SQUEEZED = re.compile(
-    rf"(?<!\w)(?P<name>[a-z][a-z0-9_.]{{0,40}}?(?: \d{{1,6}} ?)?)@?(?P<host>{_HOSTS})\.? ?(?P<end>com|net|org)\b",
+    rf"(?<!\w)(?P<name>[a-z][a-z0-9_.]{{0,40}}?(?: \d{{1,6}})?) ?@?(?P<host>{_HOSTS})\.? ?(?P<end>com|net|org)\b",
     re.IGNORECASE,
 )
 
@@ -33,6 +34,7 @@ _CUED = re.compile(
 _INTERNATIONAL = re.compile(
     r"(?<![\w+])(?P<number>(?:\+|00)[1-9](?:[\d()]|[ ./\-–](?=[\d(])){6,20}\d)(?![\w@])"
 )
+_BESIDE = re.compile(r"(?<![\w+#.,/-])(?P<number>\d{10,11}|\d{3}[ -]\d{3}[ -]\d{4})(?![\w@]|[.,/-]\d)")
 _NATIONAL = re.compile(
     r"(?<![\w+#.,/-])(?P<number>\(?\d(?:[\d()]|[ ./\-–](?=[\d(])){6,18}\d)(?![\w@]|[.,/-]\d)"
 )
@@ -64,15 +66,18 @@ def _lowered(address: str) -> str:
     return f"{local}@{domain.lower()}"
 
 
-def phones(text: str, region: str | None, taken: Sequence[Found]) -> list[Found]:
+def phones(text: str, region: str | None, taken: Sequence[Found], mails: Sequence[Found] = ()) -> list[Found]:
     """Phone numbers with their E.164 form where the country is known.
 
     A number with + or after a cue word needs to be possible; one that merely stands there has to be valid
-    in the default region (ISO 3166, None: unknown), and must not be claimed by another field already.
+    in the default region (ISO 3166, None: unknown), or stand beside an address of `mails`. Nothing that
+    another field has `taken` is a phone number.
     """
     found: list[Found] = []
-    for pattern, mere in ((_INTERNATIONAL, False), (_CUED, False), (_NATIONAL, True)):
-        if mere and region is None:
+    # Who writes down an e-mail address gives contact details: then ten digits beside it are a phone number.
+    contact = any("@" in one.value or one.value.endswith(("com", "net", "org")) for one in mails)
+    for pattern, mere in ((_INTERNATIONAL, False), (_CUED, False), (_BESIDE, False), (_NATIONAL, True)):
+        if (mere and region is None) or (pattern is _BESIDE and not contact):
             continue
         for match in pattern.finditer(text):
             value = match.group("number")

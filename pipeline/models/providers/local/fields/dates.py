@@ -4,71 +4,67 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
+from functools import reduce
 
+from pipeline.models.providers.local.cues import alternatives, lines, phrases
 from pipeline.models.providers.local.fields.spans import Found
 
 __all__ = ["dates"]
 
 # Month by month, in en de fr es it nl pt pl cs sv da; short forms where they are used.
-_MONTHS = (
-    "january|jan|januar|jänner|janvier|janv|enero|ene|gennaio|gen|januari|janeiro|stycznia|styczeń|ledna",
-    "february|feb|februar|feber|février|fevrier|févr|febrero|febbraio|febbr|februari|fevereiro|fev|lutego|luty|února",
-    "march|mar|märz|maerz|mär|mars|marzo|maart|mrt|março|marco|marca|marzec|března",
-    "april|apr|avril|avr|abril|abr|aprile|kwietnia|kwiecień|dubna",
-    "may|mai|mayo|maggio|mag|mei|maio|maja|maj|května",
-    "june|jun|juni|juin|junio|giugno|giu|junho|czerwca|czerwiec|června",
-    "july|jul|juli|juillet|juil|julio|luglio|lug|julho|lipca|lipiec|července",
-    "august|aug|août|aout|agosto|ago|augustus|sierpnia|sierpień|srpna|augusti",
-    "september|sept|sep|septembre|septiembre|setiembre|settembre|sett|setembro|set|września|wrzesień|září",
-    "october|oct|oktober|okt|octobre|octubre|ottobre|ott|outubro|out|października|październik|října",
-    "november|nov|novembre|noviembre|novembro|listopada|listopad",
-    "december|dec|dezember|dez|décembre|decembre|déc|diciembre|dic|dicembre|dezembro|grudnia|grudzień|prosince",
-)
-_MONTH_NUMBER = {name: number for number, names in enumerate(_MONTHS, start=1) for name in names.split("|")}
+_MONTH_NUMBER = {
+    name: number for number, row in enumerate(lines("dates", "months"), start=1) for name in row.split("|")
+}
 _MONTH = "(?:" + "|".join(sorted(_MONTH_NUMBER, key=len, reverse=True)) + r")\b\.?"
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
-_ORDINAL = r"(?: ?(?:st|nd|rd|th)\b|\.|º|er\b|e\b|ª)?"
+_TH = r"(?: ?(?:st|nd|rd|th)\b|\.|º|er\b|e\b|ª)"
 _YEAR = r"(?:(?:19|20)\d\d)"
-_OF = r"(?:\s?(?:of|de|del|di|the|von|van)\s)?"
+_OF = r"(?:\s(?:of|de|del|di|the|von|van)(?=\s))?"
+_WEEKDAY = alternatives("dates", "weekday")
+# "Friday the 17th", "next Friday, 7 January": the weekday belongs to the date.
+_ON = rf"(?:(?:(?:last|next|this) )?{_WEEKDAY},? (?:the |den |le |el )?)?"
 
 _ISO = re.compile(rf"(?<![\w./-]){_YEAR}[-/.](?:0?[1-9]|1[0-2])[-/.]{_DAY}(?![\w]|[-/.]\d)")
 _NUMERIC = re.compile(rf"(?<![\w./,-]){_DAY}(?P<sep>[-/.]) ?{_DAY}(?P=sep) ?(?:{_YEAR}|\d\d)(?![\w]|[-/.]\d)")
-_SHORT = re.compile(rf"(?<![\w./,-])(?:0?[1-9]|[12]\d|3[01])\.(?:0?[1-9]|1[0-2])\.(?![\w])")
+_SHORT = re.compile(rf"(?<![\w./,-]){_DAY}\.(?:0?[1-9]|1[0-2])\.(?!\w)")
 _DAY_MONTH = re.compile(
-    rf"(?<![\w./,-])(?P<day>{_DAY}){_ORDINAL}\s?{_OF}(?:\s?|-)(?P<month>{_MONTH})(?:,?[\s-]{_OF}(?P<year>{_YEAR})(?!\d))?",
+    rf"(?<![\w./,-]){_ON}(?P<day>{_DAY}){_TH}?{_OF}[\s-]?(?P<month>{_MONTH})"
+    rf"(?:,?(?:\s|-){_OF}(?P<year>{_YEAR})(?!\d))?",
     re.IGNORECASE,
 )
 _MONTH_DAY = re.compile(
-    rf"(?<!\w)(?P<month>{_MONTH})\s(?:the\s)?(?P<day>{_DAY})(?!\d|[.,]\d|:)(?: ?(?:st|nd|rd|th)\b)?(?:,?\s(?P<year>{_YEAR})(?!\d))?",
+    rf"(?<!\w){_ON}(?P<month>{_MONTH})\s(?:the\s)?(?P<day>{_DAY})(?!\d|[.,]\d|:|\s?[€$£%]){_TH}?"
+    rf"(?:,?\s(?P<year>{_YEAR})(?!\d))?",
     re.IGNORECASE,
 )
 _MONTH_YEAR = re.compile(rf"(?<!\w)(?P<month>{_MONTH}),?\s(?P<year>{_YEAR})(?!\d)", re.IGNORECASE)
+_MONTH_ALONE = re.compile(
+    rf"(?<!\w)(?:in|until|till|since|from|of|im|seit|en|depuis|desde|dal|sinds|w|last|next|for)\s(?P<month>{_MONTH})(?!\w)",
+    re.IGNORECASE,
+)
 _COMPACT = re.compile(
-    r"(?<!\w)(?:date|on|dated|to|datum|am|le|fecha|data)[:\s]{1,2}(?P<value>\d{6}|\d{8})(?!\w)", re.IGNORECASE
+    r"(?<!\w)(?:date|on|dated|datum|am|le|fecha|data)[:\s]{1,2}(?:is |was |of |on )?(?P<value>\d{6}|\d{8})(?!\w)"
+    r"|^(?P<alone>\d{8})(?= (?:and|to|around|at)\b)",
+    re.IGNORECASE,
 )
+_TO = re.compile(r"\s(?:to|and|until|till|-)\s(?P<value>\d{6}|\d{8})(?!\w)", re.IGNORECASE)
+_NTH = rf"{_DAY} ?(?:st|nd|rd|th)\b"
+_NOT_A_DAY = r"(?!\s?(?:time|floor|party|generation|street|st\b|ave|avenue|line|grade|party|item|row))"
 _BARE_ORDINAL = re.compile(
-    r"(?<!\w)(?:the|from|until|till|to|on|between|and)\s(?P<value>(?:0?[1-9]|[12]\d|3[01]) ?(?:st|nd|rd|th)\b)"
-    r"(?!\s?(?:time|floor|party|generation|street|ave|avenue|line|of\s(?!(?:this|next|the)\b)))",
-    re.IGNORECASE,
+    rf"(?<!\w)(?:the|from|until|till|to|on|between|and)\s(?P<value>{_NTH}){_NOT_A_DAY}", re.IGNORECASE
 )
-
-_WEEKDAY = (
-    r"(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday|montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonntag"
-    r"|lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche|lunes|martes|miércoles|jueves|viernes|sábado|domingo"
-    r"|lunedì|martedì|mercoledì|giovedì|venerdì|sabato|domenica|maandag|dinsdag|woensdag|donderdag|vrijdag|zaterdag|zondag"
-    r"|segunda-feira|terça-feira|quarta-feira|quinta-feira|sexta-feira|poniedziałek|wtorek|środa|środę|czwartek|piątek|sobota|niedziela)"
+_RANGE_START = re.compile(rf"(?<!\w)(?P<value>{_NTH}) (?:to|until|till|and|-) (?:the )?{_NTH}", re.IGNORECASE)
+_WEEKDAY_NTH = re.compile(rf"(?<!\w)(?:(?:last|next|this) )?{_WEEKDAY},? (?:the )?{_NTH}", re.IGNORECASE)
+_DISTANCE = reduce(
+    lambda pattern, name: pattern.replace(name.upper(), alternatives("dates", name)),
+    ("count", "unit", "weekday"),
+    alternatives("dates", "distance"),
 )
-_COUNT = r"(?:\d{1,3}|a|an|one|two|three|four|five|six|seven|einer?|einem|zwei|drei|vier|deux|trois|une?|dos|tres|un[oa]?|due|tre|twee|drie|dois|duas|três)"
-_UNIT = r"(?:days?|weeks?|months?|years?|tage?n?|wochen?|monate?n?|jours?|semaines?|mois|días?|semanas?|mes(?:es)?|giorni|settiman[ae]|mesi|dagen|weken|maand(?:en)?|dias?|dni|tygodni)"
 _RELATIVE = re.compile(
-    rf"(?<!\w)(?:(?:the )?day (?:after tomorrow|before yesterday)|yesterday|today|tomorrow|tonight|gestern|vorgestern|heute|morgen früh|übermorgen"
-    rf"|aujourd'hui|hier(?=[\s,.!?]|$)(?! (?:ist|geht|gibt|war|kann|habe))|avant-hier|demain|ayer|anteayer|hoy|pasado mañana|ieri|oggi|domani|dopodomani"
-    rf"|gisteren|eergisteren|vandaag|overmorgen|ontem|hoje|amanhã|wczoraj|dzisiaj|dziś|jutro"
-    rf"|{_COUNT} {_UNIT} (?:ago|earlier)|vor {_COUNT} {_UNIT}|il y a {_COUNT} {_UNIT}|hace {_COUNT} {_UNIT}|{_COUNT} {_UNIT} (?:fa|geleden|atrás|temu)|há {_COUNT} {_UNIT}"
-    rf"|(?:last|next|this|letzten|nächsten|diesen|kommenden|vorigen|afgelopen|volgende|il prossimo|scorso|el próximo|el pasado|próxim[ao]|passad[ao]|w zeszły|w przyszły)\s{_WEEKDAY}"
-    rf"|{_WEEKDAY}(?: (?:dernier|prochain|pasado|próximo|scorso|prossimo|passad[ao]))?)(?!\w)",
-    re.IGNORECASE,
+    rf"(?<!\w)(?:{alternatives('dates', 'near_day')}|{_DISTANCE}(?: next week)?)(?!\w)", re.IGNORECASE
 )
+_PERIOD = phrases("dates", "period")
+_MAY_BE_A_VERB = frozenset({"may", "march", "mar", "mag", "set", "out", "fev", "gen", "ago", "mars", "marco"})
 
 
 def dates(text: str, received: datetime | None, region: str | None) -> list[Found]:
@@ -85,20 +81,35 @@ def dates(text: str, received: datetime | None, region: str | None) -> list[Foun
                 Found(match.start(), match.end(), match.group(), _numeric(match.group(), today, region))
             )
     for pattern in (_DAY_MONTH, _MONTH_DAY):
-        for match in pattern.finditer(text):
-            found.append(_named(match, today))
-    for match in _COMPACT.finditer(text):
-        value, start = match.group("value"), match.start("value")
-        normalised = _compact(value, region)
-        if normalised is not None:
-            found.append(Found(start, start + len(value), value, normalised))
+        found += [_named(match, today) for match in pattern.finditer(text)]
+    found += _compact_dates(text, region)
     for match in _MONTH_YEAR.finditer(text):
         month = _MONTH_NUMBER[match.group("month").lower().rstrip(".")]
         found.append(Found(match.start(), match.end(), match.group(), f"{match.group('year')}-{month:02d}"))
+    found += [Found(m.start(), m.end(), m.group()) for m in _WEEKDAY_NTH.finditer(text)]
     for match in _RELATIVE.finditer(text):
         found.append(Found(match.start(), match.end(), match.group(), _relative(match.group(), received)))
-    for match in _BARE_ORDINAL.finditer(text):
-        found.append(Found(match.start("value"), match.end("value"), match.group("value")))
+    found += [Found(m.start(), m.end(), m.group()) for m in _PERIOD.finditer(text)]
+    for pattern in (_BARE_ORDINAL, _RANGE_START):
+        found += [Found(*m.span("value"), m.group("value")) for m in pattern.finditer(text)]
+    for match in _MONTH_ALONE.finditer(text):
+        if match.group("month").lower() not in _MAY_BE_A_VERB and len(match.group("month")) > 3:
+            found.append(Found(*match.span("month"), match.group("month")))
+    return found
+
+
+def _compact_dates(text: str, region: str | None) -> list[Found]:
+    """Dates written as one number, 06042018 or 060418, where a word says that it is a date."""
+    found: list[Found] = []
+    for match in _COMPACT.finditer(text):
+        group = "value" if match.group("value") else "alone"
+        rest = _TO.match(text, match.end())
+        for value, start in [(match.group(group), match.start(group))] + (
+            [(rest.group("value"), rest.start("value"))] if rest else []
+        ):
+            normalised = _compact(value, region)
+            if normalised is not None:
+                found.append(Found(start, start + len(value), value, normalised))
     return found
 
 
@@ -160,7 +171,7 @@ def _named(match: re.Match[str], today: date | None) -> Found:
 
 def _relative(value: str, received: datetime | None) -> str | None:
     """By dateparser, on this span alone: on whole texts it finds dates everywhere."""
-    if received is None:
+    if received is None or value.lower().endswith("next week"):
         return None
     import dateparser
 

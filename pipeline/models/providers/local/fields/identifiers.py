@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from rapidfuzz.distance import DamerauLevenshtein
+
+from pipeline.models.providers.local.cues import alternatives, words
 from pipeline.models.providers.local.fields.spans import Found
 
 __all__ = ["account_ids", "invoice_numbers", "order_numbers"]
@@ -12,10 +15,7 @@ __all__ = ["account_ids", "invoice_numbers", "order_numbers"]
 # "number" and its shorthands, as they stand between the cue and the identifier.
 _NUMBER = alternatives("identifiers", "number")
 # What may stand between: "order number is: ", "Bestellung Nr. ", "pedido con número ".
-_GLUE = (
-    r"(?:[\s:.=\-–(\[\"'«“]|\bis\b|\bwas\b|\bof\b|\bthe\b|\bmy\b|\blautet\b|\bist\b|\bmit\b|\bder\b|\bdie\b|\bes\b|\best\b"
-    r"|\bcon\b|\bde\b|\bdel\b|\bel\b|\ble\b|\bla\b|\bavec\b|\bè\b|\bcom\b|\bo\b|\bé\b|\bmet\b|\bhet\b|\bvan\b|\bto\b|\bjest\b|\bwith\b){0,6}"
-)
+_GLUE = rf"(?:[\s:.=\-–(\[\"'«“]|\b{alternatives('identifiers', 'between')}\b){{0,6}}"
 _ORDER = alternatives("identifiers", "order")
 _INVOICE = alternatives("identifiers", "invoice")
 _ACCOUNT = alternatives("identifiers", "account")
@@ -23,32 +23,45 @@ _ACCOUNT = alternatives("identifiers", "account")
 _PIECE = r"[A-Za-z0-9](?:[A-Za-z0-9]|[-_/.](?=[A-Za-z0-9])){1,31}"
 _SPACED = r"[A-Za-z]{1,4} \d{3,14}(?!\S*\d)"
 _GROUPED = r"\d{3,5}(?: \d{3,5}){1,4}"
+# Dictated: "as 43 s 6". Only after a word for "number", and nothing else may follow in the line.
+_DICTATED = r"[A-Za-z]{1,3}(?: [A-Za-z0-9]{1,4}){2,4}(?=\s*(?:$|[.,\n]))"
 _IDENTIFIER = rf"(?P<id>#?\s?(?:{_GROUPED}|{_SPACED}|{_PIECE}))(?![\w@])"
 
 _JOINED = r"(?:s?nummern?|s?nr\.?|s?code|s?id|nummer)"
 
 
-def _cued(noun: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """(noun + word for number + identifier, noun + identifier): the second needs a surer identifier."""
-    strong = rf"(?<!\w)(?:{noun}{_JOINED}\b|{noun}\b{_GLUE}(?:confirmation\s)?{_NUMBER}(?!\w)|{_NUMBER}(?!\w)\.?\s(?:{_GLUE}){noun}\b){_GLUE}{_IDENTIFIER}"
+_SPELLED = rf"(?P<id>{_DICTATED})"
+
+
+def _cued(noun: str) -> tuple[re.Pattern[str], ...]:
+    """(noun + word for number + identifier, noun + identifier, noun + number + dictated identifier).
+
+    The second needs a surer identifier.
+    """
+    # "order number", "Bestellnummer", "number of my order", "booking confirmation"
+    cue = (
+        rf"(?:{noun}{_JOINED}\b|{noun}\b{_GLUE}(?:confirmation\s)?{_NUMBER}(?!\w)"
+        rf"|{_NUMBER}(?!\w)\.?\s(?:{_GLUE}){noun}\b)"
+    )
+    strong = rf"(?<!\w){cue}{_GLUE}(?:{_IDENTIFIER})"
     weak = rf"(?<!\w){noun}\b{_GLUE}{_IDENTIFIER}"
-    return re.compile(strong, re.IGNORECASE), re.compile(weak, re.IGNORECASE)
+    spelled = rf"(?<!\w){cue}{_GLUE}{_SPELLED}"
+    return tuple(re.compile(shape, re.IGNORECASE) for shape in (strong, weak, spelled))
 
 
 _ORDER_CUES = _cued(_ORDER)
 _INVOICE_CUES = _cued(_INVOICE)
 _ACCOUNT_CUES = _cued(_ACCOUNT)
+_HASH = re.compile(r"(?P<word>[^\W\d_]{2,20})?[\s:.(]{0,3}(?P<id>#\d{4,15})(?!\w)")
 _MORE = re.compile(
     rf"(?:\s*[,;&/+]\s*|\s+(?:and|und|et|y|e|en|i|or|oder)\s+)(?P<id>#?{_PIECE})(?![\w@])", re.IGNORECASE
 )
 _PREFIXED = re.compile(
     r"(?<![\w-])(?P<id>(?P<kind>ORD|ORDER|BEST|INV|RE|RG|FA|FV)[-_ #]?\d{2,4}[-_/]?\d{2,12})(?![\w])"
 )
-_UNITS = re.compile(
-    r"\s*(?:%|€|\$|£|[.,]\d|\b(?:x|times|units?|pieces?|pcs|items?|copies|licen[cs]es?|seats?|people|users?|days?|weeks?|months?"
-    r"|hours?|euros?|dollars?|pounds?|usd|eur|gbp|st[üu]ck|mal|tagen?|wochen|pi[èe]ces|unidades|pezzi|stuks|sztuk|gb|mb|kg)\b)",
-    re.IGNORECASE,
-)
+_UNITS = re.compile(rf"\s*(?:%|€|\$|£|[.,]\d|\b{alternatives('identifiers', 'units')}\b)", re.IGNORECASE)
+_INVOICE_WORDS = words("identifiers", "invoice_words")
+_OTHER_HASHES = words("identifiers", "other_hashes")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}")
 
@@ -80,21 +93,19 @@ def _token(match: re.Match[str]) -> Found:
     return Found(start, start + len(value), value, value.lstrip("# "))
 
 
-def _hits(text: str, cues: tuple[re.Pattern[str], re.Pattern[str]]) -> Iterator[Found]:
-    for sure, pattern in zip((True, False), cues, strict=True):
+def _hits(text: str, cues: tuple[re.Pattern[str], ...]) -> Iterator[Found]:
+    for match in cues[2].finditer(text):
+        value = match.group("id")
+        pieces = value.split(" ")
+        if any(ch.isdigit() for ch in pieces[-1]) and sum(piece.isdigit() for piece in pieces) >= 1:
+            yield Found(match.start("id"), match.end("id"), value, value.replace(" ", ""))
+    for sure, pattern in zip((True, False), cues[:2], strict=True):
         for match in pattern.finditer(text):
-            found = _fitted(text, _token(match), sure=sure)
-            if found is None:
+            found = _token(match)
+            if not _plausible(found.value, sure=sure, after=text[found.end : found.end + 12]):
                 continue
             yield found
             yield from _listed(text, found)
-
-
-def _fitted(text: str, found: Found, *, sure: bool) -> Found | None:
-    """`found` itself, or its first group where the whole is not an identifier, or None."""
-    if _plausible(found.value, sure=sure, after=text[found.end : found.end + 12]):
-        return found
-    return None
 
 
 def _listed(text: str, first: Found) -> Iterator[Found]:
@@ -113,9 +124,28 @@ def _listed(text: str, first: Found) -> Iterator[Found]:
         at = found.end
 
 
+def _hashed(text: str) -> Iterator[tuple[str, Found]]:
+    """("order" or "invoice", #12345): after a misspelt cue word, or after no noun of something else."""
+    for match in _HASH.finditer(text):
+        word = (match.group("word") or "").lower()
+        if word in _OTHER_HASHES:
+            continue
+        value = match.group("id")
+        found = Found(match.start("id"), match.end("id"), value, value.lstrip("#"))
+        yield ("invoice" if _misspelt(word, _INVOICE_WORDS) else "order"), found
+
+
+def _misspelt(word: str, nouns: frozenset[str]) -> bool:
+    """Whether one slip of the keyboard (or a swap of neighbours) separates `word` from one of `nouns`."""
+    if len(word) < 3:
+        return False
+    return any(DamerauLevenshtein.distance(word, noun, score_cutoff=1) <= 1 for noun in nouns)
+
+
 def order_numbers(text: str) -> list[Found]:
     """Numbers of orders, bookings and shipments, in order of surety."""
     found = list(_hits(text, _ORDER_CUES))
+    found += [one for kind, one in _hashed(text) if kind == "order"]
     found += [_token(m) for m in _PREFIXED.finditer(text) if m.group("kind") in ("ORD", "ORDER", "BEST")]
     return found
 
@@ -123,6 +153,7 @@ def order_numbers(text: str) -> list[Found]:
 def invoice_numbers(text: str) -> list[Found]:
     """Numbers of invoices, bills and receipts."""
     found = list(_hits(text, _INVOICE_CUES))
+    found += [one for kind, one in _hashed(text) if kind == "invoice"]
     found += [_token(m) for m in _PREFIXED.finditer(text) if m.group("kind") not in ("ORD", "ORDER", "BEST")]
     return found
 
