@@ -7,11 +7,13 @@ finds nothing. So there is no result backend, no ETA and no retry here.
 from __future__ import annotations
 
 import threading
+import warnings
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from celery import Celery
+from celery.exceptions import SecurityWarning
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
@@ -75,13 +77,13 @@ def _transport_options(url: str) -> dict[str, Any]:
 def register(app: Celery, parts: Parts, hints: Hints) -> None:
     """Give the app its two tasks, bound to this process's live parts."""
 
-    @app.task(name="triage.advance")  # type: ignore[untyped-decorator]  # celery has no types
+    @app.task(name="triage.advance", shared=False)  # type: ignore[untyped-decorator]  # celery has no types
     def advance(ticket_id: int, _step: str, _version: int) -> None:
         outcome = steps.advance(parts, ticket_id)
         if outcome is not None and outcome.done:
             hints.announce_if_due(parts, ticket_id)
 
-    @app.task(name="triage.sweep")  # type: ignore[untyped-decorator]  # celery has no types
+    @app.task(name="triage.sweep", shared=False)  # type: ignore[untyped-decorator]  # celery has no types
     def sweep() -> None:
         parts.keep_house()
         if hints.waiting() < ENOUGH_WAITING:
@@ -198,12 +200,15 @@ def run_beat(app: Celery) -> None:
 
 
 def _worker(app: Celery, threads: int) -> Any:
-    return app.Worker(
-        pool="threads",
-        concurrency=threads,
-        without_gossip=True,
-        without_mingle=True,
-        without_heartbeat=True,
-        loglevel="WARNING",
-        quiet=True,
-    )
+    with warnings.catch_warnings():
+        # celery warns of root because pickled tasks could do anything; only JSON is accepted here
+        warnings.simplefilter("ignore", SecurityWarning)
+        return app.Worker(
+            pool="threads",
+            concurrency=threads,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            loglevel="WARNING",
+            quiet=True,
+        )
