@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from celery import Celery
 from celery.exceptions import SecurityWarning
+from celery.worker import state
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
 from pipeline import steps
 from pipeline.db import leases
-from pipeline.errors import UnreachableError
+from pipeline.errors import ConfigError, UnreachableError
 
 if TYPE_CHECKING:
     from pipeline.assembly import Parts
@@ -28,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 IN_PROCESS = "memory://"
 ANNOUNCE_AGAIN_AFTER = timedelta(seconds=60)
+_SCHEMES = ("memory", "amqp", "amqps", "pyamqp", "redis", "rediss")
 ENOUGH_WAITING = 1000
 """Hints in the queue above which the sweep adds none: the workers have enough to go on with."""
 
@@ -35,6 +37,10 @@ ENOUGH_WAITING = 1000
 def make_app(broker_url: str | None, *, sweep_s: float = 5.0, queue: str = "triage") -> Celery:
     """The Celery app for a broker address; None is the in-process broker."""
     url = broker_url or IN_PROCESS
+    if url.partition("://")[0] not in _SCHEMES:
+        raise ConfigError(
+            "TRIAGE_BROKER_URL is not a broker's address; write it like amqp://user:password@host// or redis://host"
+        )
     app = Celery("triage", broker=url, set_as_current=False)
     in_process = url == IN_PROCESS
     app.conf.update(
@@ -179,8 +185,13 @@ class EmbeddedWorker:
         self._stopping = True
         if self._beat is not None:
             self._beat.stop()
-        self._worker.stop(in_sighandler=False)
-        self._thread.join(timeout_s)
+        # Asked through the flag that a signal would set, the loop ends itself. Stopping it from this thread
+        # would read from its connection while it does, and on AMQP wait for an answer that it swallowed.
+        state.should_stop = 0
+        try:
+            self._thread.join(timeout_s)
+        finally:
+            state.should_stop = None
 
     def _run(self) -> None:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import sqlalchemy as sa
 
 from pipeline.assembly import Parts
 from pipeline.db.tables import drafts
-from pipeline.errors import UnreachableError
+from pipeline.errors import ConfigError, UnreachableError
 from pipeline.tasks import EmbeddedWorker, Hints, make_app, register
 from tests.kit.live import live_parts, mail
 from tests.kit.places import wait_for
@@ -100,12 +99,15 @@ def test_a_broker_that_is_away_is_one_plain_line_and_loses_nothing() -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_worker_thread_that_dies_says_so(parts: Parts, broker_url: str | None) -> None:
-    if broker_url is not None:
-        pytest.skip("the in-process worker only: others are processes, which end visibly")
-    app = make_app(None, queue=parts.settings.queue)
+def test_a_worker_thread_that_dies_says_so() -> None:
+    app = make_app("amqp://guest:guest@127.0.0.1:1//")
+    app.conf.broker_connection_retry_on_startup = False
     worker = EmbeddedWorker(app, threads=1, schedule=False)
-    worker._worker.start = lambda: (_ for _ in ()).throw(MemoryError())
     worker.start()
-    assert worker.died.wait(5)
-    assert threading.active_count() >= 1
+    assert worker.died.wait(10)
+
+
+@pytest.mark.parametrize("url", ["nonsense://", "http://x", "localhost:5672"])
+def test_an_address_that_is_no_brokers_names_the_variable(url: str) -> None:
+    with pytest.raises(ConfigError, match="TRIAGE_BROKER_URL"):
+        make_app(url)

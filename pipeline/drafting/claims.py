@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.drafting.deadlines import deadlines_in
 from pipeline.drafting.facts import Fact, code_key, facts_in, number_value, plain, same
 from pipeline.drafting.leak import leaked
-from pipeline.drafting.promises import NAMED, promises_in, sentences, speaks_of
+from pipeline.drafting.promises import NAMED, mentions_in, promises_in, sentences, speaks_of
 from pipeline.drafting.threads import Thread
 
 NOTHING = "nothing"
@@ -63,7 +63,8 @@ def check_claims(
         claims.append(Claim(fact.text, support, fact.kind))
         if why := _dangerous(fact, support, _sentence_at(text, fact), evidence):
             blocked.append(why)
-    for promise in promises_in(text):
+    promises = promises_in(text)
+    for promise in promises:
         support = evidence.of_promise(promise.category, promise.sentence)
         claims.append(Claim(promise.sentence, support, "promise"))
         if support == NOTHING:
@@ -71,6 +72,12 @@ def check_claims(
                 f"It promises {NAMED[promise.category]}, which neither the policy nor the account facts "
                 f"support: “{_short(promise.sentence)}”"
             )
+    promised = {promise.sentence for promise in promises}
+    claims += [
+        Claim(mention.sentence, evidence.of_promise(mention.category, mention.sentence), "promise")
+        for mention in mentions_in(text)
+        if mention.sentence not in promised
+    ]
     for words, form in deadlines_in(text):
         claims.append(Claim(words, evidence.of_deadline(form), "deadline"))
     claims += _stated(stated, text, claims, thread)

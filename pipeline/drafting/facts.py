@@ -37,13 +37,17 @@ class Fact:
 def plain(text: str) -> str:
     """The text as a reader's eye or mail program takes it: no hidden characters, no disguised dots."""
     text = unicodedata.normalize("NFKC", clean(html.unescape(text)))
-    text = re.sub(r"[。．｡]", ".", text)
-    return re.sub(
-        r"(?<=[\w-])\s?(?:[\[({<]\s?(?:\.|dot|punkt|point|punto|ponto)\s?[\])}>])\s?(?=\w)",
-        ".",
-        text,
-        flags=re.IGNORECASE,
-    )
+    text = _ENCODED.sub(lambda match: unquote(match[0]), re.sub(r"[。．｡]", ".", text))
+    return _SAID_AT.sub("@", _SAID_DOT.sub(".", text))
+
+
+_ENCODED = re.compile(r"%(?:2e|2f|3a|40)", re.IGNORECASE)
+_SAID_DOT = re.compile(
+    r"(?<=[\w-])\s?[\[({<]\s?(?:\.|dot|punkt|point|punto|ponto)\s?[\])}>]\s?(?=\w)", re.IGNORECASE
+)
+_SAID_AT = re.compile(
+    r"(?<=[\w-])\s?[\[({<]\s?(?:@|at|ät|arroba|chiocciola)\s?[\])}>]\s?(?=\w)", re.IGNORECASE
+)
 
 
 def facts_in(text: str) -> list[Fact]:
@@ -84,7 +88,8 @@ def _links(text: str) -> _Found:
     for pattern in (_SCHEME, _ACTIVE, _ADDRESS_HOST):
         for match in pattern.finditer(text):
             shown = match[0].rstrip(_TRAILING)
-            yield (match.start(), match.start() + len(shown)), {host_of(shown)}
+            if host := host_of(shown):
+                yield (match.start(), match.start() + len(shown)), {host}
 
 
 def _bare_links(text: str) -> _Found:
@@ -126,7 +131,7 @@ def _bare_host(shown: str, tld: str) -> str | None:
 
 # --- addresses and numbers that reach somebody or his money -------------------------------------------
 
-_EMAIL = re.compile(r"[\w.!#$%&'*+=?^`{|}~-]{1,64}\s?@\s?(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}")
+_EMAIL = re.compile(r"[\w.!#$%&'*+=?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}\b")
 _CARD = re.compile(
     r"(?<![\w.])[3-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{3,4}(?![\w])|(?<!\w)3\d{3}[ -]?\d{6}[ -]?\d{5}(?!\w)"

@@ -40,6 +40,8 @@ class _Language(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    joins: _Pattern
+    conditions: _Pattern
     refund_nouns: _Pattern
     discount_nouns: _Pattern
     replacement_nouns: _Pattern
@@ -63,14 +65,6 @@ class _Language(BaseModel):
 
 
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+(?=[^\s\d])|\n+")
-_CLAUSE = re.compile(
-    r"[,;:()–—]\s|\s(?:and|but|so|und|aber|sowie|et|mais|puis|y|e|pero|ma|en|maar|mas)\s", re.IGNORECASE
-)
-_CONDITION = re.compile(
-    r"\W*(?:if|once|should|when|falls|wenn|sofern|sollte|sobald|si|lorsque|dès|cuando|se|qualora|quando|als|indien"
-    r"|zodra|caso)\b",
-    re.IGNORECASE,
-)
 
 
 def sentences(text: str) -> list[str]:
@@ -88,6 +82,19 @@ def promises_in(text: str) -> list[Promise]:
     ]
 
 
+def mentions_in(text: str) -> list[Promise]:
+    """Sentences that speak of such a thing as if it stood, without promising it: for a mark, not a block."""
+    found = []
+    for sentence in sentences(text):
+        if sentence.rstrip().endswith("?"):
+            continue
+        for category in CATEGORIES:
+            views = {_mentions(sentence, category, language) for language in _languages()} - {None}
+            if views == {True}:  # related languages share words; the one that knows its hedge decides
+                found.append(Promise(category, sentence))
+    return found
+
+
 def speaks_of(text: str, category: str) -> bool:
     """Whether any sentence of a policy speaks of the thing without refusing it."""
     for sentence in sentences(text):
@@ -99,23 +106,55 @@ def speaks_of(text: str, category: str) -> bool:
     return False
 
 
+_REACH = 300
+"""So many characters before a clause still tell who does what its verb says."""
+
+
 def _promises(sentence: str, category: str, language: _Language) -> bool:
     noun, verb = language.noun(category), language.verb(category)
+    if not noun.search(sentence) and not (verb and verb.search(sentence)):
+        return False
     question = sentence.rstrip().endswith("?")
     before = ""
-    for clause in _clauses(sentence):
-        if not _CONDITION.match(clause):
-            if not question and _granted(clause, noun, language):
+    clauses = _clauses(sentence, language)
+    for number, clause in enumerate(clauses):
+        if not language.conditions.match(clause.strip(_SPACE_AND_MARKS)):
+            later = " ".join(clauses[number + 1 : number + 4])
+            if not question and _granted(clause, later, noun, language):
                 return True
             if verb is not None and _committed(clause, before, verb, language, question):
                 return True
-        before += clause
+        before = f"{before} {clause}"[-_REACH:]
     return False
 
 
-def _granted(clause: str, noun: re.Pattern[str], language: _Language) -> bool:
+def _mentions(sentence: str, category: str, language: _Language) -> bool | None:
+    """Whether the sentence speaks of it unhedged; None where this language does not find it at all."""
+    patterns = [language.noun(category), language.verb(category)]
+    if not any(pattern and pattern.search(sentence) for pattern in patterns):
+        return None
+    views = [
+        not language.conditions.match(clause.strip(_SPACE_AND_MARKS)) and _stands(clause, match, language)
+        for clause in _clauses(sentence, language)
+        for pattern in patterns
+        if pattern is not None
+        for match in pattern.finditer(clause)
+    ]
+    return any(views) if views else None
+
+
+_SUM = re.compile(
+    r"\d\s?(?:%|€|\$|£|eur|usd|chf|dollar|prozent|per ?cent)|(?:[€$£]|eur|usd|chf)\s?\d", re.IGNORECASE
+)
+"""A sum beside the word for it is as good as a grant ("a discount of 20 %"), unless what follows undoes it."""
+
+
+def _granted(clause: str, later: str, noun: re.Pattern[str], language: _Language) -> bool:
     return any(
-        language.grants.search(f"{clause[: match.start()]} · {clause[match.end() :]}")
+        (
+            language.grants.search(f"{clause[: match.start()]} · {clause[match.end() :]}")
+            or (_SUM.search(clause) and not language.undone.search(later))
+        )
         and _stands(clause, match, language)
         for match in noun.finditer(clause)
     )
@@ -134,8 +173,17 @@ def _stands(clause: str, match: re.Match[str], language: _Language) -> bool:
     )
 
 
-def _clauses(sentence: str) -> list[str]:
-    return [part for part in _CLAUSE.split(sentence) if part and part.strip()]
+_MARKS = re.compile(r"[,;:()–—](?=\s|$)")
+_SPACE_AND_MARKS = " \t'\"“”„«»¿¡*-"
+
+
+def _clauses(sentence: str, language: _Language) -> list[str]:
+    return [
+        clause
+        for part in _MARKS.split(sentence)
+        for clause in language.joins.split(f" {part} ")
+        if clause and clause.strip()
+    ]
 
 
 @lru_cache(maxsize=1)

