@@ -78,14 +78,14 @@ def classify_row(brain: Brain, row: dict[str, Any], model: str | None = None) ->
 def draft_row(brain: Brain, row: dict[str, Any], model: str | None = None) -> dict[str, Any]:
     """A strong draft for one whole thread, in the shape that CONTRACT.md gives. Raises `InputError`.
 
-    The thread's last customer message is read first, as in the pipeline, for its topic and language.
+    The customer's messages are read first for topic, language and fields, the newest one on top.
     """
     given = _checked(DraftRow, row)
     customers = [message.text for message in given.messages if message.role == "customer"]
     if not customers:
         raise InputError("messages: none of them is a customer's")
     try:
-        reading = _read(brain, None, customers[-1], None, len(given.messages))
+        reading = _read(brain, None, "\n\n".join(reversed(customers)), None, len(given.messages))
         thread = Thread(
             messages=tuple(
                 ThreadMessage(role=message.role, text=message.text, created=message.created)

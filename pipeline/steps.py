@@ -94,7 +94,7 @@ def triage(parts: Parts, lease: Lease) -> str:
         version = leases.hold(connection, lease)
         _store_reading(connection, lease.ticket_id, unread.id, reading)
         more = connection.execute(_unread(lease.ticket_id)).first() is not None
-        found = _ticket_columns(parts, reading)
+        found = _ticket_columns(parts, reading, ticket)
         if capped:
             why = "The spend cap for reading is reached; a person decides."
             move(
@@ -346,11 +346,13 @@ def _store_reading(connection: sa.Connection, ticket_id: int, message_id: int, r
     connection.execute(messages.update().where(messages.c.id == message_id).values(triaged_at=at))
 
 
-def _ticket_columns(parts: Parts, reading: Reading) -> dict[str, Any]:
+def _ticket_columns(parts: Parts, reading: Reading, ticket: sa.Row[Any]) -> dict[str, Any]:
     answer = reading.answer
-    topic = parts.routes.topics.get(answer.topic)
+    # "And? Still nothing!" says nothing of the matter: the thread's topic stands.
+    name = ticket.topic if ticket.topic and answer.clarity == "vague" else answer.topic
+    topic = parts.routes.topics.get(name)
     return {
-        "topic": answer.topic,
+        "topic": name,
         "language": answer.language,
         "urgency": answer.urgency,
         "urgency_rank": URGENCIES.index(answer.urgency),

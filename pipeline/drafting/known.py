@@ -13,7 +13,7 @@ from typing import Any
 MAX_SHOWN = 3
 """How many values of a kind a reply names; a list of twenty order numbers reads like a machine."""
 
-_NUMBER = re.compile(r"(?=[^\d]*\d)[^\W_][\w#/.\-]{1,38}[^\W_]")
+_NUMBER = re.compile(r"#?(?=[^\d]*\d)[^\W_][\w#/.\-]{1,38}[^\W_]")
 _SHAPES: dict[str, tuple[str, re.Pattern[str]]] = {
     "order": ("order_numbers", _NUMBER),
     "invoice": ("invoice_numbers", _NUMBER),

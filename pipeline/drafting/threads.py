@@ -61,7 +61,9 @@ class Thread:
 
 
 def load_thread(connection: sa.Connection, ticket_id: int, policy: str | None, sender_name: str) -> Thread:
-    """The thread of a ticket: people's messages and our replies, the newest triage, the latest facts.
+    """The thread of a ticket: people's messages and our replies, what is known of it, the latest facts.
+
+    Topic, language and emotion are the ticket's own, which an agent may have corrected.
 
     Fields are gathered over all triages, the newest first, so that an order number given in the first
     mail is still known in the third. Raises `NotFoundError`.
@@ -111,10 +113,10 @@ def load_thread(connection: sa.Connection, ticket_id: int, policy: str | None, s
             for row in spoken
         ),
         subject=ticket.subject,
-        topic=(newest.topic if newest else ticket.topic) or "other",
-        language=(newest.language if newest else ticket.language) or "en",
+        topic=ticket.topic or (newest.topic if newest else None) or "other",
+        language=ticket.language or (newest.language if newest else None) or "en",
         fields=_gathered([row.fields for row in read]),
-        emotion=(newest.emotion if newest else ticket.emotion) or "calm",
+        emotion=ticket.emotion or (newest.emotion if newest else None) or "calm",
         customer_name=ticket.customer_name,
         sender_name=sender_name,
         account=account or None,
