@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 export UV_LINK_MODE ?= copy
 
-.PHONY: setup demo test check format bench
+.PHONY: setup demo test check format bench lock
 
 setup: .venv/.ready
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -36,7 +37,10 @@ from pipeline.models.ledger import Ledger, ScratchLedger, StoreLedger, expire_re
 from pipeline.models.prices import Prices
 from pipeline.models.prompts import Prompts
 from pipeline.models.providers.local import LocalProvider
+from pipeline.reports.measures import Report, report
+from pipeline.reports.weeks import Week
 from pipeline.review.desk import Desk
+from pipeline.review.outcomes import DEFAULT_THRESHOLDS
 from pipeline.routing import planning, reading
 from pipeline.routing.table import LOCAL, TEMPLATES, Routes
 from pipeline.settings import Settings, load
@@ -56,6 +60,12 @@ class Brain:
     providers: Mapping[str, Provider]
     gateway: Gateway
     policy: str | None
+
+    def warm(self) -> None:
+        """Have the local model ready, so that no message's time limit pays for its training."""
+        local = self.providers[LOCAL]
+        if isinstance(local, LocalProvider):
+            local.warm()
 
     def plan(
         self,
@@ -312,3 +322,10 @@ def next_due(store: Store) -> datetime | None:
     """When the next ticket that waits is due; None where none does."""
     with store.read() as connection:
         return leases.pending(connection)[1]
+
+
+def weekly_report(settings: Settings, store: Store, routes: Routes, week: str | None) -> Report:
+    """The report of a week like 2026-W47, None for the present one, by the clocks of TRIAGE_ZONE."""
+    chosen = Week.parse(week) if week else Week.of(now(), settings.zone)
+    thresholds = dataclasses.asdict(DEFAULT_THRESHOLDS)
+    return report(store, chosen, zone=settings.zone, budgets=routes.budgets, thresholds=thresholds)

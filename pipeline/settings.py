@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     policy: Path | None = Field(None, description="default: policy.md in TRIAGE_HOME or here")
     prompts: Path | None = Field(None, description="default: prompts/ in TRIAGE_HOME, here, or as shipped")
 
+    zone: str = Field("UTC", description="whose weeks the report counts, like Europe/Berlin")
+
     worker_threads: int = Field(8, ge=1, le=500, description="tickets worked on at once per worker")
     lease_s: int = Field(600, ge=5, description="how long a worker may hold a step before another takes it")
     sweep_s: float = Field(5.0, gt=0, description="how often hints of what is due are sent again")

@@ -22,8 +22,9 @@ from pipeline.db import leases
 from pipeline.db.leases import Lease
 from pipeline.db.moves import move
 from pipeline.db.reviews import open_review
-from pipeline.db.tables import account_facts, drafts, messages, replies, tickets, triages
+from pipeline.db.tables import account_facts, drafts, messages, tickets, triages
 from pipeline.db.types import now
+from pipeline.delivery import send
 from pipeline.drafting.draft import DraftResult, write_draft
 from pipeline.drafting.threads import load_thread
 from pipeline.errors import AllModelsFailed, LeaseLost, ModelError, TriageError
@@ -251,12 +252,9 @@ def _give_up(parts: Parts, lease: Lease, step: Step) -> None:
                 .where(messages.c.ticket_id == lease.ticket_id, messages.c.triaged_at.is_(None))
                 .values(triaged_at=now())
             )
-        if step.name == "send":  # what is in `sending` is settled by the next claim, which gets no further
-            connection.execute(
-                replies.update()
-                .where(replies.c.ticket_id == lease.ticket_id, replies.c.state == "waiting")
-                .values(state="failed", server_words=why)
-            )
+        if step.name == "send":
+            send.give_up(connection, lease.ticket_id, why)
+            return
         move(
             connection, lease.ticket_id, Status.IN_REVIEW, who=step.name, why=why, route="human", decision=why
         )
@@ -349,7 +347,8 @@ def _store_reading(connection: sa.Connection, ticket_id: int, message_id: int, r
 def _ticket_columns(parts: Parts, reading: Reading, ticket: sa.Row[Any]) -> dict[str, Any]:
     answer = reading.answer
     # "And? Still nothing!" says nothing of the matter: the thread's topic stands.
-    name = ticket.topic if ticket.topic and answer.clarity == "vague" else answer.topic
+    unsure = answer.clarity == "vague" or answer.confidence < parts.routes.rule.confidence_below
+    name = ticket.topic if ticket.topic and unsure else answer.topic
     topic = parts.routes.topics.get(name)
     return {
         "topic": name,
@@ -365,7 +364,7 @@ def _ticket_columns(parts: Parts, reading: Reading, ticket: sa.Row[Any]) -> dict
 
 def _look_up(parts: Parts, lease: Lease, address: str, fields: dict[str, Any]) -> dict[str, Any] | None:
     """Ask every connector about the customer, keep what each said with its time, and put it together."""
-    orders = [str(value["value"]) for value in fields.get("order_numbers", [])]
+    orders = [str(value.get("normalised") or value["value"]) for value in fields.get("order_numbers", [])]
     found = parts.look_up(address, order_numbers=orders)
     with parts.store.write() as connection:
         leases.hold(connection, lease)
@@ -373,7 +372,7 @@ def _look_up(parts: Parts, lease: Lease, address: str, fields: dict[str, Any]) -
             connection.execute(account_facts.insert().values(**one.as_row(lease.ticket_id)))
         others = other_open_tickets(connection, address, lease.ticket_id)
     facts = together(found, others)
-    return facts.as_json() if facts else None
+    return {"facts": facts.lines()} if facts else None
 
 
 def _store_draft(

@@ -234,7 +234,9 @@ def test_a_vague_follow_up_keeps_the_threads_topic(parts: Parts) -> None:
     ticket = bring(parts, mail(CLEAR, subject="Where is my order 48213?", message_id="m1@customer.example"))
     steps.run_until_idle(parts, threads=1)
     headers = "In-Reply-To: <m1@customer.example>\r\n"
-    assert bring(parts, mail("And? Still nothing.", message_id="m2@customer.example", headers=headers)) == ticket
+    assert (
+        bring(parts, mail("And? Still nothing.", message_id="m2@customer.example", headers=headers)) == ticket
+    )
     steps.run_until_idle(parts, threads=1)
     found = row(parts.store, ticket)
     assert (found.topic, found.route, found.team) == ("order_shipping", "strong", "orders")

@@ -82,7 +82,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("sha256", name=op.f("uq_raw_messages_sha256")),
     )
     with op.batch_alter_table("raw_messages", schema=None) as batch_op:
-        batch_op.create_index("ix_raw_messages_state", ["state", "id"], unique=False)
+        batch_op.create_index("ix_raw_messages_state", ["state", "received_at"], unique=False)
 
     op.create_table(
         "spend",
@@ -272,6 +272,7 @@ def upgrade() -> None:
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.create_index("ix_messages_from_address", ["from_address", "received_at"], unique=False)
         batch_op.create_index("ix_messages_message_id", ["message_id"], unique=False)
+        batch_op.create_index("ix_messages_received_at", ["received_at"], unique=False)
         batch_op.create_index("ix_messages_ticket_id", ["ticket_id", "id"], unique=False)
 
     op.create_table(
@@ -408,6 +409,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("drafts", schema=None) as batch_op:
         batch_op.create_index("ix_drafts_created_at", ["created_at"], unique=False)
+        batch_op.create_index("ix_drafts_superseded_at", ["superseded_at"], unique=False)
         batch_op.create_index("ix_drafts_ticket_id", ["ticket_id", "id"], unique=False)
 
     op.create_table(
@@ -514,6 +516,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("reviews", schema=None) as batch_op:
         batch_op.create_index("ix_reviews_decided_at", ["decided_at"], unique=False)
+        batch_op.create_index("ix_reviews_opened_at", ["opened_at"], unique=False)
         batch_op.create_index("ix_reviews_state", ["state", "opened_at", "id"], unique=False)
         batch_op.create_index("ix_reviews_ticket_id", ["ticket_id", "id"], unique=False)
         batch_op.create_index(
@@ -564,7 +567,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("review_id", name=op.f("uq_replies_review_id")),
     )
     with op.batch_alter_table("replies", schema=None) as batch_op:
-        batch_op.create_index("ix_replies_state", ["state", "id"], unique=False)
+        batch_op.create_index("ix_replies_state", ["state", "sent_at"], unique=False)
         batch_op.create_index("ix_replies_ticket_id", ["ticket_id", "id"], unique=False)
 
 
@@ -582,6 +585,7 @@ def downgrade() -> None:
         )
         batch_op.drop_index("ix_reviews_ticket_id")
         batch_op.drop_index("ix_reviews_state")
+        batch_op.drop_index("ix_reviews_opened_at")
         batch_op.drop_index("ix_reviews_decided_at")
 
     op.drop_table("reviews")
@@ -597,6 +601,7 @@ def downgrade() -> None:
     op.drop_table("triages")
     with op.batch_alter_table("drafts", schema=None) as batch_op:
         batch_op.drop_index("ix_drafts_ticket_id")
+        batch_op.drop_index("ix_drafts_superseded_at")
         batch_op.drop_index("ix_drafts_created_at")
 
     op.drop_table("drafts")
@@ -617,6 +622,7 @@ def downgrade() -> None:
     op.drop_table("moves")
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.drop_index("ix_messages_ticket_id")
+        batch_op.drop_index("ix_messages_received_at")
         batch_op.drop_index("ix_messages_message_id")
         batch_op.drop_index("ix_messages_from_address")
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.output import Json, counting, note, print_json, progress, say, whole_file
-from pipeline.errors import InputError, NotFoundError
+from pipeline.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
@@ -89,6 +89,7 @@ def run(
     parts = open_parts(settings)
     take_stored(parts.store, inboxes=parts.inboxes, older_than=timedelta(0), limit=100_000)
     parts.keep_house()
+    parts.warm()
     with progress("working", None, quiet=json) as step:
         done = run_until_idle(parts, threads=settings.worker_threads, on_step=lambda _outcome: step())
     tickets = status_counts(parts.store)
@@ -113,8 +114,6 @@ def show(ticket: Annotated[int, typer.Argument(help="the ticket's number")], jso
 
     store = open_store()
     found = everything(store, ticket)
-    if found is None:
-        raise NotFoundError(f"there is no ticket {ticket}")
     if json:
         print_json(found)
         return
@@ -144,17 +143,19 @@ def export(
 
 def report(
     week: Annotated[str | None, typer.Option(help="like 2026-W47; default: the present week")] = None,
+    json: Json = False,
     format: Annotated[str, typer.Option(help="html, md, csv or json")] = "md",
     out: Annotated[Path | None, typer.Option(help="a file; default: standard output")] = None,
 ) -> None:
     """The weekly report."""
-    from pipeline.assembly import open_routes, open_store
+    from pipeline.assembly import open_routes, open_store, weekly_report
     from pipeline.reports.rendering import render
-    from pipeline.reports.weekly import report as compute
     from pipeline.settings import load
 
     settings = load()
-    text = render(compute(open_store(settings), week, routes=open_routes(settings)), format)
+    text = render(
+        weekly_report(settings, open_store(settings), open_routes(settings), week), "json" if json else format
+    )
     if out is None:
         say(text.rstrip("\n"))
         return

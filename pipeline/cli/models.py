@@ -36,6 +36,7 @@ def classify(in_: In, out: Out, model: ModelName = None) -> None:
 
     brain = open_brain(load())
     brain.plan("triage", model=model)  # an unknown model is refused before anything is read
+    brain.warm()
     _rows(in_, out, "reading", lambda row: classify_row(brain, row, model), model in (None, "local"))
 
 
@@ -47,6 +48,7 @@ def draft(in_: In, out: Out, model: ModelName = None) -> None:
 
     brain = open_brain(load())
     brain.plan("draft", model=model)
+    brain.warm()
     _rows(in_, out, "drafting", lambda row: draft_row(brain, row, model), model == "templates")
 
 

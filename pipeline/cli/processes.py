@@ -8,7 +8,7 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,7 @@ import structlog
 import typer
 
 from pipeline.cli.output import counting, note, progress, say
-from pipeline.errors import ConfigError, InputError, UnreachableError
+from pipeline.errors import ConfigError, InputError, NotFoundError, UnreachableError
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -51,6 +51,7 @@ def demo(
     with progress("reading the sample inbox", None) as step:
         counts = sample.ingest(parts, counting(step))
     note("the sample inbox is read; the local model works it off")
+    parts.warm()
     with progress("working it off", None) as step:
         done = run_until_idle(parts, threads=2, on_step=lambda _outcome: step())
     for line in sample.summary(parts, counts, done, status_counts(parts.store)):
@@ -170,6 +171,7 @@ def _begin(parts: Parts, hints: Hints) -> None:
     """What a worker does first: take up what its dead predecessor left, and announce all that is due."""
     from pipeline.db import leases
 
+    parts.warm()
     parts.keep_house()
     with parts.store.read() as connection:
         due = leases.due(connection)
@@ -245,16 +247,20 @@ def _ended_by(died: threading.Event | None, server: Any) -> Iterator[None]:
 
 
 def _web_parts(parts: Parts, hints: Hints) -> Any:
-    from pipeline.ingest.webhooks import receive
+    from pipeline.assembly import weekly_report
+    from pipeline.ingest.inboxes import WebhookInbox
+    from pipeline.ingest.webhooks.receiving import Receipt, receive
     from pipeline.reports.rendering import render
-    from pipeline.reports.weekly import report
     from pipeline.web.parts import WebParts
 
     def hint(ticket_id: int) -> None:
         hints.announce_if_due(parts, ticket_id)
 
-    def receive_webhook(source: str, headers: Any, body: bytes) -> Any:
-        return receive(parts.store, parts.inboxes, source, headers, body, on_ticket=hint)
+    def receive_webhook(source: str, headers: Mapping[str, str], body: bytes) -> Receipt:
+        inbox = parts.inboxes.get(source)
+        if not isinstance(inbox, WebhookInbox):
+            raise NotFoundError(f"inboxes.toml has no webhook source {source!r}")
+        return receive(parts.store, inbox, headers, body, on_ticket=hint, inboxes=parts.inboxes)
 
     def database_answers() -> None:
         with parts.store.read() as connection:
@@ -270,7 +276,7 @@ def _web_parts(parts: Parts, hints: Hints) -> Any:
         hint=hint,
         ready={"database": database_answers, "broker": hints.check},
         inbox_names=tuple(parts.inboxes),
-        report=lambda week: render(report(parts.store, week, routes=parts.routes), "md"),
+        report=lambda week: render(weekly_report(parts.settings, parts.store, parts.routes, week), "md"),
     )
 
 

@@ -37,7 +37,7 @@ raw_messages = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, default=0, comment="how often parsing was begun"),
     sa.Column("times_seen", sa.Integer, nullable=False, default=1),
     sa.UniqueConstraint("sha256"),
-    sa.Index("ix_raw_messages_state", "state", "id"),
+    sa.Index("ix_raw_messages_state", "state", "received_at"),
 )
 
 imap_folders = sa.Table(
@@ -156,6 +156,7 @@ messages = sa.Table(
     sa.Column("triaged_at", UtcTime, comment="null: a person's inbound message that waits"),
     sa.Column("agent_id", Id, sa.ForeignKey("agents.id"), comment="who approved an outbound one"),
     sa.Index("ix_messages_ticket_id", "ticket_id", "id"),
+    sa.Index("ix_messages_received_at", "received_at"),
     sa.Index("ix_messages_message_id", "message_id"),
     sa.Index("ix_messages_from_address", "from_address", "received_at"),
 )
@@ -314,6 +315,7 @@ drafts = sa.Table(
     sa.Column("superseded_at", UtcTime, comment="a newer message made it stale"),
     sa.Index("ix_drafts_ticket_id", "ticket_id", "id"),
     sa.Index("ix_drafts_created_at", "created_at"),
+    sa.Index("ix_drafts_superseded_at", "superseded_at"),
 )
 
 # --- what people did ----------------------------------------------------------------------------------
@@ -389,6 +391,7 @@ reviews = sa.Table(
     sa.Index("ix_reviews_state", "state", "opened_at", "id"),
     sa.Index("ix_reviews_ticket_id", "ticket_id", "id"),
     sa.Index("ix_reviews_decided_at", "decided_at"),
+    sa.Index("ix_reviews_opened_at", "opened_at"),
     sa.Index(
         "uq_reviews_open",
         "ticket_id",
@@ -421,7 +424,7 @@ replies = sa.Table(
     sa.Column("sent_at", UtcTime),
     sa.Column("server_words", T, comment="what the mail server last said"),
     sa.Index("ix_replies_ticket_id", "ticket_id", "id"),
-    sa.Index("ix_replies_state", "state", "id"),
+    sa.Index("ix_replies_state", "state", "sent_at"),
 )
 
 moves = sa.Table(

@@ -1,0 +1,1 @@
+"""Replies out: composed, claimed, handed over once, and recorded."""

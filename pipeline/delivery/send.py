@@ -157,6 +157,22 @@ def record(
         return _to_a_person(connection, outgoing.ticket_id, why)
 
 
+def give_up(connection: sa.Connection, ticket_id: int, why: str) -> Delivered:
+    """The step was begun too often and never ended: a person decides. A reply whose last attempt died on
+    the way is uncertain, one that only waits has failed. The caller holds the lease."""
+    reply = connection.execute(
+        sa.select(replies.c.id, replies.c.state)
+        .where(replies.c.ticket_id == ticket_id, replies.c.state.in_(("waiting", "sending")))
+        .order_by(replies.c.state)  # sending before waiting
+        .limit(1)
+    ).one_or_none()
+    if reply is not None and reply.state == "sending":
+        return _uncertain(connection, ticket_id, reply.id, why)
+    if reply is not None:
+        _set(connection, reply.id, state="failed", server_words=why)
+    return _to_a_person(connection, ticket_id, why)
+
+
 def mark_sent(
     connection: sa.Connection, reply_id: int, *, who: str, why: str, sender: Sender | None = None
 ) -> Delivered:

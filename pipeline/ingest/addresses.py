@@ -43,7 +43,9 @@ def parse_addresses(value: str, decode_name: Callable[[str], str], limit: int = 
     fast = _FAST.match(value)
     if fast:
         name = fast.group("quoted")
-        mailbox = _mailbox(fast.group("address"), name if name is not None else fast.group("plain"), decode_name)
+        mailbox = _mailbox(
+            fast.group("address"), name if name is not None else fast.group("plain"), decode_name
+        )
         return AddressList((mailbox[0],) if mailbox[0] else (), tuple(mailbox[1]))
     found: list[Address] = []
     defects: list[str] = []
@@ -210,7 +212,9 @@ def _read(piece: _Piece, decode_name: Callable[[str], str]) -> tuple[Address | N
     return None, [f"not an address: {decode_name(outside)[:80]}"]
 
 
-def _mailbox(inside: str, outside: str, decode_name: Callable[[str], str]) -> tuple[Address | None, list[str]]:
+def _mailbox(
+    inside: str, outside: str, decode_name: Callable[[str], str]
+) -> tuple[Address | None, list[str]]:
     """The angle address counts, whatever the display name claims to be."""
     defects: list[str] = []
     name = decode_name(outside)

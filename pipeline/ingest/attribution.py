@@ -45,7 +45,19 @@ _STARTS = re.compile(
     re.I,
 )
 # How the last line of an attribution ends: cheap to look at, so most lines are done with here.
-_END_MARKS = (":", "：", "wrote", "写道", "寫道", "geschreven", "écrit", "skrev", "escribió", "escreveu", "scritto")
+_END_MARKS = (
+    ":",
+    "：",
+    "wrote",
+    "写道",
+    "寫道",
+    "geschreven",
+    "écrit",
+    "skrev",
+    "escribió",
+    "escreveu",
+    "scritto",
+)
 _MAX_ATTRIBUTION = 600
 
 FORWARD_MARK = re.compile(
@@ -82,7 +94,6 @@ ORIGINAL_MARK = re.compile(
     re.I,
 )
 _RULED_TITLE = re.compile(r"^\s*[-_=*–—]{3,}\s*\S.{2,50}?\s*[-_=*–—]{3,}\s*$")
-RULE = re.compile(r"^\s*(?:[-_=*~#–—―][ ]?){3,}\s*$")
 
 _LABELS = {
     "from": "from|von|absender|de|expéditeur|remitente|da|mittente|van|afzender|od|nadawca|från|avsändare|fra|afsender"
@@ -101,7 +112,16 @@ _LABELS = {
     "|konu|тема|主题|主旨|主題|件名|标题|標題|제목|θέμα|betr|re|sujet",
 }
 _CLASS_OF = {label: kind for kind, labels in _LABELS.items() for label in labels.replace("\\", "").split("|")}
-for _label in ("보낸사람", "보낸 사람", "보낸날짜", "보낸 날짜", "받는사람", "받는 사람", "enviada", "enviada em"):
+for _label in (
+    "보낸사람",
+    "보낸 사람",
+    "보낸날짜",
+    "보낸 날짜",
+    "받는사람",
+    "받는 사람",
+    "enviada",
+    "enviada em",
+):
     _CLASS_OF[_label] = "from" if "보낸" in _label and "람" in _label else "to" if "받" in _label else "date"
 for _label in ("attachment", "attachments", "anlage", "anlagen", "pièces jointes", "bijlage", "bijlagen"):
     _CLASS_OF[_label] = "cc"
@@ -188,7 +208,9 @@ def _attribution_start(lines: list[str], last: int, end: str) -> int | None:
     joined = ""
     for start in range(last, max(last - 5, -1), -1):
         piece = lines[start].strip() if start < last else end.strip()
-        if not piece or (start < last and (piece[0] == ">" or (piece.endswith((":", "：")) and "@" not in piece))):
+        if not piece or (
+            start < last and (piece[0] == ">" or (piece.endswith((":", "：")) and "@" not in piece))
+        ):
             break
         joined = f"{piece} {joined}" if joined else piece
         if len(joined) > _MAX_ATTRIBUTION:
@@ -199,7 +221,13 @@ def _attribution_start(lines: list[str], last: int, end: str) -> int | None:
         if last - start < 2 and _is_attribution(joined, False):
             # The name and address may stand on the line above, where the text begins with them.
             above = lines[start - 1].strip() if start else ""
-            if last == start and "@" in above and len(above) < 100 and above[-1] not in ".!?:" and above[0] != ">":
+            if (
+                last == start
+                and "@" in above
+                and len(above) < 100
+                and above[-1] not in ".!?:"
+                and above[0] != ">"
+            ):
                 return start - 1
             return start
     return None
@@ -230,15 +258,12 @@ def loose_attribution(line: str) -> bool:
     return bool(_HAS_EMAIL.search(stripped) or _HAS_DATE.search(stripped) and _HAS_WROTE.search(stripped))
 
 
-_RULE_SIGNS = frozenset("-_=*~#–—―")
-
-
 def is_rule(line: str) -> bool:
-    """A line that is nothing but dashes, underscores and the like."""
+    """A line that is nothing but three or more dashes, underscores and the like."""
     bare = line.strip()
-    return bare[:1] in _RULE_SIGNS and bare != "" and RULE.match(bare) is not None
+    return len(bare) > 2 and not bare.strip("-_=*~#–—― ")
 
 
 def is_ruled_title(line: str) -> bool:
     """`---- some words ----`, in whatever language; a header block below decides what it is."""
-    return _RULED_TITLE.match(line) is not None
+    return len(line) < 120 and _RULED_TITLE.match(line) is not None

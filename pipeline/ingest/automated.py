@@ -81,7 +81,9 @@ _FORMULA = re.compile(
 
 def classify(root: Part, headers: Headers, subject: str, new_text: str, calendar: str) -> tuple[Kind, str]:
     """`(kind, one plain sentence)` for everything that is no bounce; see bounces for those."""
-    reported = root.parameters.get("report-type", "").lower() if root.content_type == "multipart/report" else ""
+    reported = (
+        root.parameters.get("report-type", "").lower() if root.content_type == "multipart/report" else ""
+    )
     if reported == "disposition-notification" or _has(root, "message/disposition-notification"):
         return "auto_reply", "it is a read receipt"
     if reported == "feedback-report":

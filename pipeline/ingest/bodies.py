@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 
 from pipeline.ingest import html as html_text
 from pipeline.ingest.bounds import Meter
@@ -13,7 +14,9 @@ from pipeline.ingest.headers import Headers
 from pipeline.ingest.message import Attachment
 from pipeline.ingest.structure import Part, uu_line
 
-_SHOWN_AS_TEXT = frozenset(("text/plain", "text/markdown", "text/enriched", "text/richtext", "text/x-amp-html"))
+_SHOWN_AS_TEXT = frozenset(
+    ("text/plain", "text/markdown", "text/enriched", "text/richtext", "text/x-amp-html")
+)
 _EXTENSIONS = {
     "text/calendar": "ics",
     "text/html": "html",
@@ -49,7 +52,9 @@ _PLACEHOLDER = re.compile(
     re.I,
 )
 _UU_BEGIN = re.compile(r"^begin [0-7]{3,4} (\S[^\n]{0,200})$", re.M)
-_BAD_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f<>:\"/\\|?*\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+")
+_BAD_NAME = re.compile(
+    r"[\x00-\x1f\x7f-\x9f<>:\"/\\|?*\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
+)
 _RESERVED = re.compile(r"(?i)(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)")
 _MAX_NAME = 120
 
@@ -240,7 +245,7 @@ def _marked_text(piece: _Alternative, meter: Meter) -> str:
         return piece.plain or ""
     meter.clock()
     text = html_text.to_text(piece.html)
-    return text if len(text.strip()) > len(plain) or not plain else plain
+    return text if text.strip() else plain
 
 
 def _is_markup(plain: str) -> bool:
@@ -259,30 +264,37 @@ def _without_uuencoded(text: str, body: Body, meter: Meter, defects: list[str]) 
         return text
     out: list[str] = []
     at = 0
-    for match in _UU_BEGIN.finditer(text):
+    for match in islice(_UU_BEGIN.finditer(text), 20):
         if match.start() < at:
             continue
-        end = text.find("\nend", match.end() - 1)
-        if end < 0:
-            break
-        decoded: list[bytes] = []
-        for line in text[match.end() + 1 : end].split("\n"):
-            if not line.strip("\n"):
-                continue
-            data = uu_line(line.encode("ascii", "replace"))
-            if data is None:
-                break
-            decoded.append(data)
-        else:
-            if decoded:
-                data = b"".join(decoded)
-                meter.decoded(len(data))
-                meter.clock()
-                _add(body, match.group(1), "application/octet-stream", data, False, None)
-                out.append(text[at : match.start()])
-                at = end + len("\nend")
+        found = _uu_data(text, match.end())
+        if found is None:
+            continue
+        data, end = found
+        meter.decoded(len(data))
+        meter.clock()
+        _add(body, match.group(1), "application/octet-stream", data, False, None)
+        out.append(text[at : match.start()])
+        at = end
     out.append(text[at:])
     return "".join(out)
+
+
+def _uu_data(text: str, at: int) -> tuple[bytes, int] | None:
+    """The bytes of the lines from `at` to `end`, and where the text goes on; None if a line is no such line."""
+    decoded: list[bytes] = []
+    while True:
+        stop = text.find("\n", at + 1)
+        line = text[at + 1 : stop if stop >= 0 else len(text)]
+        if line.strip() == "end":
+            return (b"".join(decoded), stop if stop >= 0 else len(text)) if any(decoded) else None
+        if stop < 0 or len(line) > 200:
+            return None
+        data = uu_line(line.encode("ascii", "replace")) if line.strip() else b""
+        if data is None:
+            return None
+        decoded.append(data)
+        at = stop
 
 
 def _attach(part: Part, related: bool, meter: Meter, defects: list[str], body: Body) -> None:
@@ -299,7 +311,9 @@ def _attach(part: Part, related: bool, meter: Meter, defects: list[str], body: B
     if not name and content_type == "message/rfc822":
         name = _subject_name(part)
     cid = part.content_id()
-    inline = part.maintype == "image" and (related and part.disposition != "attachment" or part.disposition == "inline")
+    inline = part.maintype == "image" and (
+        related and part.disposition != "attachment" or part.disposition == "inline"
+    )
     if cid and related and part.maintype == "image":
         inline = True
     _add(body, name, content_type, data, inline, cid)

@@ -103,13 +103,20 @@ def read_bounce(root: Part, headers: Headers, text: str, subject: str) -> tuple[
     if successes:
         return None
     named = [
-        a for value in headers.raw_all("x-failed-recipients") for a in _addresses(as_text(value).replace(",", " "))
+        a
+        for value in headers.raw_all("x-failed-recipients")
+        for a in _addresses(as_text(value).replace(",", " "))
     ]
     if not named and not _looks_like_report(root, headers, subject, text):
         return None
     own = _own_addresses(headers)
     body = _report_text(root, text)
-    named = named or _from_text(body, own) or _from_text(_other_text(root, body), own) or _bare_names(body, headers)
+    named = (
+        named
+        or _from_text(body, own)
+        or _from_text(_other_text(root, body), own)
+        or _bare_names(body, headers)
+    )
     temporary = _is_temporary(subject, body)
     status = _STATUS.search(body)
     permanent = not temporary
@@ -145,11 +152,15 @@ def _from_status(root: Part) -> tuple[list[BouncedRecipient], int]:
             if action.startswith(("deliver", "relay", "expand")):
                 successes += 1
                 continue
-            status = _STATUS.search(fields.get("status", "")) or _STATUS.search(fields.get("diagnostic-code", ""))
+            status = _STATUS.search(fields.get("status", "")) or _STATUS.search(
+                fields.get("diagnostic-code", "")
+            )
             code = status.group(1) if status else None
             if not action and not code:
                 continue
-            temporary = action.startswith("delay") or (not action.startswith("fail") and (code or "").startswith("4"))
+            temporary = action.startswith("delay") or (
+                not action.startswith("fail") and (code or "").startswith("4")
+            )
             found.setdefault(address, BouncedRecipient(address, not temporary, code))
     return list(found.values()), successes
 
@@ -191,7 +202,14 @@ def _recipient(fields: dict[str, str]) -> str | None:
     for name in ("original-recipient", "final-recipient", "x-actual-recipient"):
         value = fields.get(name, "")
         kind, semicolon, address = value.partition(";")
-        if semicolon and kind.strip().lower() not in ("rfc822", "utf-8", "smtp", "rfc-822", "internet", "unknown"):
+        if semicolon and kind.strip().lower() not in (
+            "rfc822",
+            "utf-8",
+            "smtp",
+            "rfc-822",
+            "internet",
+            "unknown",
+        ):
             continue
         found = _addresses(address if semicolon else value)
         if found:
@@ -269,10 +287,10 @@ def _report_text(root: Part, text: str) -> str:
 
 
 def _before_original(text: str) -> str:
-    for match in _ORIGINAL.finditer(text):
-        if _ADDRESS.search(text, 0, match.start()):
-            return text[: match.start()]
-    return text
+    text = text[:200_000]
+    first = _ADDRESS.search(text)
+    original = _ORIGINAL.search(text, first.end()) if first else None
+    return text[: original.start()] if original else text
 
 
 def _other_text(root: Part, body: str) -> str:
@@ -282,7 +300,9 @@ def _other_text(root: Part, body: str) -> str:
         if part.children or part.maintype != "text":
             continue
         try:
-            out.append(decode(part.decode(Meter(DEFAULT_BOUNDS), []), part.parameters.get("charset"))[0][:20_000])
+            out.append(
+                decode(part.decode(Meter(DEFAULT_BOUNDS), []), part.parameters.get("charset"))[0][:20_000]
+            )
         except OverBound:
             continue
         if len(out) > 3:
@@ -313,9 +333,18 @@ def _from_text(text: str, own: set[str]) -> list[str]:
             continue
         leading = re.match(r"[\s>*|\-\"'(]*<?[^\s<]*@", line) is not None
         near = " ".join(lines[index : index + 3])
-        if since_intro > 8 and re.match(r"(?i)\s*to:", line) and _RETURNED_HEADER.search("\n".join(lines[index : index + 4])):
+        if (
+            since_intro > 8
+            and re.match(r"(?i)\s*to:", line)
+            and _RETURNED_HEADER.search("\n".join(lines[index : index + 4]))
+        ):
             continue  # the head of the returned mail, repeated: whom it went to is not whom it did not reach
-        if since_intro <= 8 and leading or (since_intro == 1 and "=" in line) or (since_intro <= 3 and len(line.strip()) < len(found[0]) + 30):
+        if (
+            since_intro <= 8
+            and leading
+            or (since_intro == 1 and "=" in line)
+            or (since_intro <= 3 and len(line.strip()) < len(found[0]) + 30)
+        ):
             introduced.append(found[0])
             since_intro = min(since_intro, 1)
         elif _LABELLED.match(line) or _FAILED.search(line) or _REPLY_CODE.search(line):

@@ -87,7 +87,7 @@ _CODECS = {
 for _number in (*range(2, 11), 13, 14, 16):
     _CODECS.setdefault(f"iso8859{_number}", f"iso8859-{_number}")
 for _number in (2, 3, 4, 6, 7, 8, 10):
-    _CODECS.setdefault(f"latin{_number}", f"iso8859-{ {6: 10, 7: 13, 8: 14, 10: 16}.get(_number, _number)}")
+    _CODECS.setdefault(f"latin{_number}", f"iso8859-{ {6: 10, 7: 13, 8: 14, 10: 16}.get(_number, _number) }")
 for _number in range(1250, 1259):
     _CODECS[f"windows{_number}"] = _CODECS[f"cp{_number}"] = f"cp{_number}"
 

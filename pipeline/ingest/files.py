@@ -110,6 +110,7 @@ def ingest_paths(
     *,
     inboxes: Mapping[str, Inbox] | None = None,
     on_ticket: OnTicket | None = None,
+    limit: int = MAX_MESSAGE_BYTES,
 ) -> Counts:
     """Take every mail of the paths into the store; the same files again are all duplicates.
 
@@ -124,7 +125,7 @@ def ingest_paths(
     counts = Counts()
     batch: list[Found] = []
     size = 0
-    for found in (one for path in paths for one in find_mails(path)):
+    for found in (one for path in paths for one in find_mails(path, limit)):
         if found.problem is not None:
             counts = replace(counts, problems=(*counts.problems, found.problem))
         elif found.skipped:
@@ -133,11 +134,11 @@ def ingest_paths(
             batch.append(found)
             size += len(found.body)
         if len(batch) >= BATCH_MESSAGES or size >= BATCH_BYTES:
-            counts = _take_batch(store, batch, inbox, counts, inboxes or {}, on_ticket)
+            counts = _take_batch(store, batch, inbox, counts, inboxes or {}, on_ticket, limit)
             batch, size = [], 0
             if progress is not None:
                 progress(counts)
-    counts = _take_batch(store, batch, inbox, counts, inboxes or {}, on_ticket)
+    counts = _take_batch(store, batch, inbox, counts, inboxes or {}, on_ticket, limit)
     if progress is not None:
         progress(counts)
     return counts
@@ -150,11 +151,12 @@ def _take_batch(
     counts: Counts,
     inboxes: Mapping[str, Inbox],
     on_ticket: OnTicket | None,
+    limit: int,
 ) -> Counts:
     """Raw bytes first, in one transaction; then parse; then record, in one transaction."""
     if not batch:
         return counts
-    stored = _store(store, batch, inbox)
+    stored = _store(store, batch, inbox, f"more than {limit} bytes; the rest was not read")
     fresh: list[Readout] = []
     for found, raw in zip(batch, stored, strict=True):
         if raw.new and raw.waits:
@@ -171,8 +173,7 @@ def _take_batch(
     return counts
 
 
-def _store(store: Store, batch: Sequence[Found], inbox: str) -> list[RawStored]:
-    too_long = f"more than {MAX_MESSAGE_BYTES} bytes; the rest was not read"
+def _store(store: Store, batch: Sequence[Found], inbox: str, too_long: str) -> list[RawStored]:
     for attempt in (1, 2, 3):
         try:
             with store.write() as connection:
@@ -189,15 +190,16 @@ def _store(store: Store, batch: Sequence[Found], inbox: str) -> list[RawStored]:
     raise AssertionError("unreachable")
 
 
-def find_mails(path: Path) -> Iterator[Found]:
-    """Every mail of a file or folder. A file that is named is read whatever it is called."""
+def find_mails(path: Path, limit: int = MAX_MESSAGE_BYTES) -> Iterator[Found]:
+    """Every mail of a file or folder, each read up to `limit` bytes. A file that is named is read whatever
+    it is called."""
     if path.is_dir():
-        yield from _folder(path)
+        yield from _folder(path, limit)
     else:
-        yield from _file(path)
+        yield from _file(path, limit)
 
 
-def _folder(folder: Path) -> Iterator[Found]:
+def _folder(folder: Path, limit: int) -> Iterator[Found]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -214,12 +216,12 @@ def _folder(folder: Path) -> Iterator[Found]:
                 continue  # or a link upwards would go on for ever
             if entry.is_dir():
                 if not (maildir and entry.name == "tmp"):
-                    yield from _folder(path)
+                    yield from _folder(path, limit)
             elif not entry.is_file():
                 continue
             elif maildir or (_may_be_mail(entry.name) or folder.name in ("cur", "new")):
                 if not (maildir and entry.name.startswith(("dovecot", "maildirfolder", "subscriptions"))):
-                    yield from _file(path)
+                    yield from _file(path, limit)
             else:
                 yield Found(path, skipped=True)
         except OSError as error:
@@ -232,22 +234,22 @@ def _may_be_mail(name: str) -> bool:
     return Path(name).suffix.lower() not in _NOT_MAIL_SUFFIXES
 
 
-def _file(path: Path) -> Iterator[Found]:
+def _file(path: Path, limit: int) -> Iterator[Found]:
     try:
         with path.open("rb") as file:
             head = file.read(5)
             file.seek(0)
             if head == b"From ":
-                yield from _mbox(path, file.readline)
+                yield from _mbox(path, file.readline, limit)
                 return
-            body = file.read(MAX_MESSAGE_BYTES + 1)
+            body = file.read(limit + 1)
     except OSError as error:
         yield Found(path, problem=f"{path}: {error.strerror or error}")
         return
-    yield Found(path, body[:MAX_MESSAGE_BYTES], cut=len(body) > MAX_MESSAGE_BYTES)
+    yield Found(path, body[:limit], cut=len(body) > limit)
 
 
-def _mbox(path: Path, readline: Callable[[int], bytes]) -> Iterator[Found]:
+def _mbox(path: Path, readline: Callable[[int], bytes], limit: int) -> Iterator[Found]:
     """The mails of an mbox: a `From ` line after an empty line begins one, `>From ` lines lose their `>`.
 
     Only one mail is held at a time, and of one that never ends only the beginning.
@@ -261,7 +263,7 @@ def _mbox(path: Path, readline: Callable[[int], bytes]) -> Iterator[Found]:
         begins = starts_line and empty_before and line.startswith(b"From ")
         if begins and (first or _SEPARATOR.match(line)):
             if not first:
-                yield _mail(path, lines, size)
+                yield _mail(path, lines, size, limit)
             first, lines, size, empty_before = False, [], 0, False
             while not at_line_start and (line := readline(_CHUNK)):
                 at_line_start = line.endswith(b"\n")
@@ -269,17 +271,17 @@ def _mbox(path: Path, readline: Callable[[int], bytes]) -> Iterator[Found]:
         empty_before = starts_line and line in (b"\n", b"\r\n")
         if starts_line and _ESCAPED.match(line):
             line = line[1:]
-        if size <= MAX_MESSAGE_BYTES:
+        if size <= limit:
             lines.append(line)
         size += len(line)
-    yield _mail(path, lines, size)
+    yield _mail(path, lines, size, limit)
 
 
-def _mail(path: Path, lines: list[bytes], size: int) -> Found:
+def _mail(path: Path, lines: list[bytes], size: int, limit: int) -> Found:
     if lines and lines[-1] in (b"\n", b"\r\n"):
         lines.pop()  # the empty line before the next separator belongs to the mbox
     body = b"".join(lines)
-    return Found(path, body[:MAX_MESSAGE_BYTES], cut=size > MAX_MESSAGE_BYTES)
+    return Found(path, body[:limit], cut=size > limit)
 
 
 def watch_folder(

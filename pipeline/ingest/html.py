@@ -30,23 +30,56 @@ _BLOCKS = frozenset(
 )
 _SPACED = frozenset("p h1 h2 h3 h4 h5 h6 pre blockquote ul ol dl table".split())
 _SPACES = re.compile(r"[ \t\r\n\f]+")
-_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|font-size\s*:\s*0(?:px|pt|em)?\s*(?:;|$|!)", re.I)
+_HIDDEN = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|font-size\s*:\s*0(?:px|pt|em)?\s*(?:;|$|!)",
+    re.I,
+)
 _HIDING = ("none", "hidden", "mso-hide", "font-size")
 _NO_BORDER = re.compile(r"border(?:-left)?\s*:\s*(?:none|0)\b", re.I)
 _TOP_BORDER = re.compile(r"border-top(?:-style)?\s*:\s*[^;]*\bsolid|border\s*:\s*none\s*;\s*border-top", re.I)
 _HEADER_START = re.compile(r"\s*\*?[^\W\d_][^\W\d_ -]{0,15}(?: ?[^\W\d_]{1,12})?\s?\*?[:：]")
 _OUTLOOK_BELOW = frozenset(
-    ("appendonsend", "divrplyfwdmsg", "olk_src_body_section", "mail-editor-reference-message-container",
-     "ms-outlook-mobile-reference-message", "stopspelling", "zwchr", "reply-intro", "replyforwardmessage")
+    (
+        "appendonsend",
+        "divrplyfwdmsg",
+        "olk_src_body_section",
+        "mail-editor-reference-message-container",
+        "ms-outlook-mobile-reference-message",
+        "stopspelling",
+        "zwchr",
+        "reply-intro",
+        "replyforwardmessage",
+    )
 )
 _SIGNATURE_CLASSES = frozenset(
-    ("gmail_signature", "moz-signature", "protonmail_signature_block", "ms-outlook-mobile-signature",
-     "elided-text-signature", "mobile-signature", "yahoo-signature", "zmail_signature", "airmail_signature",
-     "bloop_sign", "signature", "email-signature", "mimestream_signature", "tutanota_signature")
+    (
+        "gmail_signature",
+        "moz-signature",
+        "protonmail_signature_block",
+        "ms-outlook-mobile-signature",
+        "elided-text-signature",
+        "mobile-signature",
+        "yahoo-signature",
+        "zmail_signature",
+        "airmail_signature",
+        "bloop_sign",
+        "signature",
+        "email-signature",
+        "mimestream_signature",
+        "tutanota_signature",
+    )
 )
 _SIGNATURE_IDS = frozenset(
-    ("signature", "applemailsignature", "applelinescontentmarker-signature", "ms-outlook-mobile-signature",
-     "apple-mail-signature", "gmail_signature", "yahoo-signature", "divtagdefaultsignature")
+    (
+        "signature",
+        "applemailsignature",
+        "applelinescontentmarker-signature",
+        "ms-outlook-mobile-signature",
+        "apple-mail-signature",
+        "gmail_signature",
+        "yahoo-signature",
+        "divtagdefaultsignature",
+    )
 )
 _QUOTE_CONTAINERS = frozenset(
     ("yahoo_quoted", "protonmail_quote", "zmail_extra", "moz-cite-prefix", "gmail_attr", "tutanota_quote",
@@ -102,11 +135,17 @@ def _only_local_images(tag: str, attribute: str, value: str) -> str | None:
 
 
 _OPENING = re.compile(r"<(?:/?)([a-zA-Z][a-zA-Z0-9]*)")
+_QUOTED_VALUE = re.compile(r"\"[^\"]*\"|'[^']*'")
+_LONG_TAG = re.compile(r"<[a-zA-Z][^<>]{1500}[^<>]*")
 _VOID = frozenset("br img hr input meta link area base col embed source track wbr param".split())
 
 
 def _flat(html: str) -> str:
-    """Nesting beyond what any mail program writes makes tree builders slow: such a text loses its tags."""
+    """Nesting or attributes beyond what any mail program writes make tree builders slow: such a text loses its
+    tags."""
+    for tag in _LONG_TAG.finditer(html):
+        if len(_QUOTED_VALUE.sub("", tag.group()).split(None, 401)) > 400:
+            return _without_tags(html)
     if html.count("<") < 4 * _MAX_DEPTH:
         return html
     depth = deepest = 0
@@ -131,7 +170,12 @@ def to_text(html: str) -> str:
 
     flat = _flat(html)
     parser = etree.HTMLParser(
-        encoding="utf-8", recover=True, no_network=True, remove_comments=True, remove_pis=True, huge_tree=False
+        encoding="utf-8",
+        recover=True,
+        no_network=True,
+        remove_comments=True,
+        remove_pis=True,
+        huge_tree=False,
     )
     try:
         root = etree.fromstring(flat.encode("utf-8", "replace"), parser)
@@ -299,7 +343,7 @@ class _Writer:
                 self.quote += 1
                 undo.append("quote")
         # Looking ahead into a subtree costs its size, so only so many elements may ask for it.
-        if (name or names) and self.looks < 500:
+        if (name or names or element.get("data-signatureblock")) and self.looks < 500:
             self.looks += 1
             undo.extend(self._provider(element, name, names))
         if tag == "div" and self.borders < 200 and element.get("style") and _outlook_border(element):
@@ -328,8 +372,10 @@ class _Writer:
                 self.mark(FORWARD_BELOW)
             elif not _has_blockquote(element):
                 self.mark(REPLY_BELOW)
-        if bare in _SIGNATURE_IDS or any(n in _SIGNATURE_CLASSES for n in plain_names) or element.get(
-            "data-signatureblock"
+        if (
+            bare in _SIGNATURE_IDS
+            or any(n in _SIGNATURE_CLASSES for n in plain_names)
+            or element.get("data-signatureblock")
         ):
             self.mark(SIGNATURE_START)
             undo.append("signature")

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -199,7 +200,7 @@ def sync(
     suspects = suspects or Suspects()
     with _plain(inbox):
         folder = _selected(client, inbox)
-        record = uids.opened(store, inbox, folder, lambda since: _since(client, since))
+        record = uids.opened(store, inbox, folder, lambda day: _split(client, day))
         there = sorted(_search(client, ["ALL"] if reconcile else ["UID", f"{record.watermark + 1}:*"]))
         todo, gaps = uids.missing(store, record, there, folder.uidnext, reconcile=reconcile)
         failed = {uid for uid in todo if suspects.left_out(uid)}
@@ -263,7 +264,7 @@ def connected(inbox: ImapInbox) -> Iterator[IMAPClient]:
             if inbox.tls == "starttls":
                 client.starttls(context)
             try:
-                client.login(_argument(inbox.username), _argument(password))
+                _log_in(client, _argument(inbox.username), _argument(password))
             except LoginError:
                 raise LoginRefused(
                     f"inbox.{inbox.name}: {inbox.host} does not take the user name and password; "
@@ -276,6 +277,13 @@ def connected(inbox: ImapInbox) -> Iterator[IMAPClient]:
                 client.logout()
             with contextlib.suppress(Exception):
                 client.shutdown()
+
+
+def _log_in(client: IMAPClient, username: str, password: str) -> None:
+    if (username + password).isascii():
+        client.login(username, password)
+    else:  # LOGIN knows only ASCII
+        client.plain_login(username, password)
 
 
 def try_login(inbox: ImapInbox) -> str | None:
@@ -314,7 +322,7 @@ def _plain(inbox: ImapInbox) -> Iterator[None]:
         raise UnreachableError(f"{where}: no TLS there ({error.reason}); see tls and port") from error
     except TimeoutError as error:
         raise UnreachableError(f"{where}: no answer in time") from error
-    except (IMAPClientError, OSError) as error:
+    except (IMAPClientError, OSError, UnicodeError) as error:
         words = " ".join(str(error).split())[:200] or type(error).__name__
         raise UnreachableError(f"{where}: {words}") from error
 
@@ -345,9 +353,9 @@ def _search(client: IMAPClient, criteria: Sequence[Any]) -> set[int]:
     return {int(uid) for uid in client.search(list(criteria))}
 
 
-def _since(client: IMAPClient, since: Any) -> list[int]:
-    """UIDs that arrived on or after a day, by the server's own clock; never by a header."""
-    return sorted(_search(client, ["SINCE", since]))
+def _split(client: IMAPClient, day: date) -> tuple[list[int], list[int]]:
+    """UIDs that arrived on or after a day, and before it: by the server's own clock, never by a header."""
+    return sorted(_search(client, ["SINCE", day])), sorted(_search(client, ["BEFORE", day]))
 
 
 def _batches(

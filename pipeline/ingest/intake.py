@@ -7,6 +7,7 @@ become a message, a duplicate, or a row in quarantine with the reason; whoever d
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 import traceback
@@ -66,24 +67,21 @@ def store_raw(
     who parses right after his commit.
     """
     digest = hashlib.sha256(body).hexdigest()
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     raw_id = connection.execute(
-        insert(raw_messages)
-        .values(
-            inbox=inbox,
-            format=format,
-            sha256=digest,
-            size=len(body),
-            body=body,
-            received_at=now(),
-            state="quarantined" if quarantine else "stored",
-            reason=quarantine,
-            verified=verified,
-            attempts=1 if begun else 0,
-            times_seen=1,
-        )
-        .on_conflict_do_nothing(index_elements=["sha256"])
-        .returning(raw_messages.c.id)
+        _raw_insert(connection.dialect.name),
+        {
+            "inbox": inbox,
+            "format": format,
+            "sha256": digest,
+            "size": len(body),
+            "body": body,
+            "received_at": now(),
+            "state": "quarantined" if quarantine else "stored",
+            "reason": quarantine,
+            "verified": verified,
+            "attempts": 1 if begun else 0,
+            "times_seen": 1,
+        },
     ).scalar_one_or_none()
     if raw_id is not None:
         return RawStored(int(raw_id), new=True, waits=quarantine is None)
@@ -94,6 +92,13 @@ def store_raw(
         .returning(raw_messages.c.id, raw_messages.c.state)
     ).one()
     return RawStored(int(row.id), new=False, waits=row.state == "stored")
+
+
+@functools.cache
+def _raw_insert(dialect: str) -> Any:
+    """Built once: building a statement costs more than running it."""
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(raw_messages).on_conflict_do_nothing(index_elements=["sha256"]).returning(raw_messages.c.id)
 
 
 def take(

@@ -218,7 +218,9 @@ def _no_headers(raw: bytes, bounds: Bounds) -> ParsedMessage:
     """Bytes without the headers of a mail: kept, with whatever text they hold."""
     meter = Meter(bounds)
     meter.text(len(raw) // 4)
-    looks_html = re.match(rb"\s*(?:<!doctype|<html|<\?xml|<(?:div|p|body|head|span|table)\b)", raw[:400], re.I)
+    looks_html = re.match(
+        rb"\s*(?:<!doctype|<html|<\?xml|<(?:div|p|body|head|span|table)\b)", raw[:400], re.I
+    )
     text, defect = decode(raw, None, html=bool(looks_html))
     meter.text(len(text))
     html: str | None = None

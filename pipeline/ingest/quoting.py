@@ -60,7 +60,7 @@ def split(text: str, subject: str = "", sender: str = "") -> Split:
     signatures: list[str] = list(author.signatures)
     kept = [list(s) for s in segments]
     for index in sorted({0, len(kept) - 1}) if kept else ():
-        kept[index], signature = cut_signature(kept[index], sender)
+        kept[index], signature = cut_signature(kept[index], sender, all_of_it=index > 0)
         signatures.extend(signature)
     if kept:
         kept[0] = without_banner(kept[0])
@@ -98,6 +98,7 @@ class _Author:
         self.forward_subject = forward_subject
         self.segments: list[list[str]] = []
         self.current: list[str] = []
+        self.says = False
         self.quoted: list[str] = []
         self.signatures: list[str] = []
         self.forwarded: list[str] = []
@@ -111,27 +112,37 @@ class _Author:
             first = line[:1]
             if first in _MARKS:
                 following = self._mark(at, line)
-            elif first in (">", "＞") or (first in (" ", "\t") or line[1:4].find("> ") >= 0) and _QUOTED.match(line):
+            elif (
+                first in (">", "＞")
+                or (first in (" ", "\t") or line[1:4].find("> ") >= 0)
+                and _QUOTED.match(line)
+            ):
                 following = self._quote(at)
             elif at in wrote:
                 following = self._attribution(at, wrote[at])
-            elif first and self._may_open(line):
+            elif first and len(line) < _MAX_OPENING and self._may_open(line):
                 following = self._opening(at)
             else:
                 following = None
             if following is None:
                 self.current.append(line)
+                self.says = self.says or bool(line.strip() and not is_rule(line))
                 following = at + 1
             at = following
         self._close()
 
     def _close(self) -> None:
-        if self.current:
+        """Ends a segment; one that holds nothing but empty lines and rules is none."""
+        if self._current_says():
             self.segments.append(self.current)
-            self.current = []
+        self.current = []
+        self.says = False
+
+    def _current_says(self) -> bool:
+        return self.says and any(line.strip() and not is_rule(line) for line in self.current)
 
     def _wrote_something(self) -> bool:
-        return any(line.strip() and not is_rule(line) for s in (*self.segments, self.current) for line in s)
+        return bool(self.segments) or self.says
 
     def _rest_is_quoted(self, at: int) -> int:
         """Rules and empty lines above the cut belong to it."""
@@ -166,13 +177,13 @@ class _Author:
         return at + 1
 
     def _forward_mark_near(self, at: int) -> bool:
-        return any(FORWARD_MARK.match(line) for line in self.lines[at : at + 3])
+        return any(FORWARD_MARK.match(line[:_MAX_OPENING]) for line in self.lines[at : at + 3])
 
     def _quote(self, at: int) -> int | None:
         lines = self.lines
         if _FROM_ESCAPE.match(lines[at]) and not (at + 1 < len(lines) and lines[at + 1][:1] == ">"):
             return None
-        if FORWARD_MARK.match(lines[at]) and not self._wrote_something():
+        if len(lines[at]) < _MAX_OPENING and FORWARD_MARK.match(lines[at]) and not self._wrote_something():
             return self._rest_is_forwarded(at)
         end = at + 1
         while end < len(lines):
@@ -204,7 +215,11 @@ class _Author:
         following = end
         while following < len(self.lines) and not self.lines[following].strip("\u200b \t"):
             following += 1
-        if following < len(self.lines) and not _QUOTED.match(self.lines[following]) and self._wrote_something():
+        if (
+            following < len(self.lines)
+            and not _QUOTED.match(self.lines[following])
+            and self._wrote_something()
+        ):
             return self._rest_is_quoted(at)
         self._close()
         self.quoted.extend(self.lines[at:end])
@@ -213,7 +228,13 @@ class _Author:
     @staticmethod
     def _may_open(line: str) -> bool:
         """Cheap: only lines with a colon, a dash, a rule or a known word can open a quoted mail."""
-        return ":" in line or "：" in line or line.lstrip()[:1] in _OPENERS or "riginal" in line or "above" in line
+        return (
+            ":" in line
+            or "：" in line
+            or line.lstrip()[:1] in _OPENERS
+            or "riginal" in line
+            or "above" in line
+        )
 
     def _opening(self, at: int) -> int | None:
         lines = self.lines
@@ -237,10 +258,12 @@ class _Author:
         if not self._wrote_something():
             # Nobody wrote above it: a bare forward, or a header pasted with the text. All of it is the message.
             self.current.extend(lines[at:end])
+            self.says = True
             return end
         if self.forward_subject:
             return self._rest_is_forwarded(at)
         return self._rest_is_quoted(at)
 
 
+_MAX_OPENING = 400
 _OPENERS = frozenset("-_=*#–—[")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -75,6 +76,7 @@ def record(connection: sa.Connection, readout: Readout, inbox: Inbox | None) -> 
         if readout.ignored is not None:
             return Taken("ignored", readout.raw_id, reason=readout.ignored)
         return _end(connection, readout.raw_id, "quarantined", readout.quarantine or "could not be parsed")
+    parsed = _clean_ids(parsed)
     print_ = fingerprint(parsed, readout.raw_id)
     same = connection.execute(
         sa.select(messages.c.id, messages.c.ticket_id).where(messages.c.fingerprint == print_)
@@ -335,48 +337,52 @@ def _insert(
     *,
     read: bool = False,
 ) -> int:
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     sender = parsed.from_
     message_id = connection.execute(
-        insert(messages)
-        .values(
-            ticket_id=ticket_id,
-            raw_id=readout.raw_id,
-            inbox=readout.inbox,
-            direction="inbound",
-            kind=parsed.kind,
-            kind_reason=_clean(parsed.kind_reason),
+        _message_insert(connection.dialect.name),
+        {
+            "ticket_id": ticket_id,
+            "raw_id": readout.raw_id,
+            "inbox": readout.inbox,
+            "direction": "inbound",
+            "kind": parsed.kind,
+            "kind_reason": _clean(parsed.kind_reason),
             # the first event of a conversation bears its id, so that the next ones find it
-            message_id=_clean(parsed.message_id or threading.conversation(parsed) or "") or None,
-            in_reply_to=_clean(parsed.in_reply_to) if parsed.in_reply_to else None,
-            references=[_clean(one) for one in parsed.references],
-            from_name=_clean(sender.name) if sender else None,
-            from_address=_clean(sender.address) if sender else None,
-            reply_to=_addresses(parsed.reply_to),
-            to=_addresses(parsed.to),
-            cc=_addresses(parsed.cc),
-            subject=_clean(parsed.subject),
-            sent_at=parsed.date,
-            received_at=received_at,
-            text=_clean(parsed.text),
-            new_text=_clean(parsed.new_text),
-            html=_clean(parsed.html) if parsed.html is not None else None,
-            verified=readout.sender_verified,
-            verified_why=_clean(readout.verified_why),
-            body_hash=parsed.body_hash,
-            fingerprint=print_,
-            bounce=parsed.bounce.to_json() if parsed.bounce else None,
-            defects=[_clean(defect) for defect in parsed.defects],
-            flags=list(flags),
-            triaged_at=now() if read else None,
-        )
-        .on_conflict_do_nothing(index_elements=["fingerprint"])
-        .returning(messages.c.id)
+            "message_id": _clean(parsed.message_id or threading.conversation(parsed) or "") or None,
+            "in_reply_to": _clean(parsed.in_reply_to) if parsed.in_reply_to else None,
+            "references": [_clean(one) for one in parsed.references],
+            "from_name": _clean(sender.name) if sender else None,
+            "from_address": _clean(sender.address) if sender else None,
+            "reply_to": _addresses(parsed.reply_to),
+            "to": _addresses(parsed.to),
+            "cc": _addresses(parsed.cc),
+            "subject": _clean(parsed.subject),
+            "sent_at": parsed.date,
+            "received_at": received_at,
+            "text": _clean(parsed.text),
+            "new_text": _clean(parsed.new_text),
+            "html": _clean(parsed.html) if parsed.html is not None else None,
+            "verified": readout.sender_verified,
+            "verified_why": _clean(readout.verified_why),
+            "body_hash": parsed.body_hash,
+            "fingerprint": print_,
+            "bounce": parsed.bounce.to_json() if parsed.bounce else None,
+            "defects": [_clean(defect) for defect in parsed.defects],
+            "flags": list(flags),
+            "triaged_at": now() if read else None,
+        },
     ).scalar_one_or_none()
     if message_id is None:
         raise Raced
     _insert_files(connection, int(message_id), parsed)
     return int(message_id)
+
+
+@functools.cache
+def _message_insert(dialect: str) -> Any:
+    """Built once: building a statement costs more than running it."""
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(messages).on_conflict_do_nothing(index_elements=["fingerprint"]).returning(messages.c.id)
 
 
 def _insert_files(connection: sa.Connection, message_id: int, parsed: ParsedMessage) -> None:
@@ -424,6 +430,26 @@ def _end(
 
 def _addresses(addresses: Sequence[Address]) -> list[dict[str, str]]:
     return [{"name": _clean(one.name), "address": _clean(one.address)} for one in addresses]
+
+
+def _clean_ids(parsed: ParsedMessage) -> ParsedMessage:
+    """Ids and addresses that the database can be asked for; a parser's slip must not stop the message."""
+    sender = parsed.from_
+    named = (
+        parsed.message_id,
+        parsed.in_reply_to or "",
+        *parsed.references,
+        sender.address if sender else "",
+    )
+    if all(_clean(one) == one for one in named):
+        return parsed
+    return replace(
+        parsed,
+        message_id=_clean(parsed.message_id),
+        in_reply_to=_clean(parsed.in_reply_to) if parsed.in_reply_to else None,
+        references=tuple(_clean(one) for one in parsed.references),
+        from_=Address(_clean(sender.name), _clean(sender.address)) if sender else None,
+    )
 
 
 def _clean(text: str) -> str:

@@ -21,7 +21,7 @@ _FORMAL = (
     r"|(?:(?:un|muchos|reciba un|reciban un) )?(?:saludos?|cordial(?:es)? saludos?)(?: cordial(?:es)?| a todos| afectuosos)?|(?:un )?cordial saludo|atentamente|atte|muy atentamente|un abrazo|quedo atent[oa].{0,20}"
     r"|atenciosamente|att|cumprimentos|(?:com os )?(?:melhores|meus|os melhores) cumprimentos|cordialmente|abraços?|com (?:os melhores )?cumprimentos|grat[oa]|respeitosamente"
     r"|(?:(?:i (?:miei )?più )?(?:cordiali|distinti|migliori)) saluti|saluti|un saluto|un cordiale saluto|cordialità|cordialmente|con cordialità|in fede"
-    r"|(?:met )?(?:vriendelijke|hartelijke|beste|warme) (?:groeten?|groetjes)|(?:hoogachtend|groetjes?|groeten?|gr|mvg|m\.?v\.?g\.?)"
+    r"|(?:met )?(?:vriendelijke|hartelijke|beste|warme) (?:groet|groeten|groetjes)|(?:hoogachtend|groetjes?|groeten?|gr|mvg|m\.?v\.?g\.?)"
     r"|(?:z )?(?:poważaniem|powazaniem|wyrazami szacunku|wyrazami uszanowania)|(?:serdeczne )?pozdrowienia|(?:serdecznie )?pozdrawiam(?: serdecznie)?|łączę pozdrowienia|pzdr|pozdr"
     r"|(?:med )?(?:vänlig|vänliga|bästa|hjärtliga|varma|trevlig|många) (?:hälsning(?:ar)?)|hälsningar|hälsn|mvh|m\.?v\.?h\.?|vh|bästa hälsningar"
     r"|(?:med )?(?:venlig|venlige|bedste|mange|kærlig|hjertelig|de bedste) hilsen(?:er)?|(?:med )?(?:vennlig|vennlige|beste|hjertelig|hyggelig) hilsen|hilsen|hils|dbh|kh|med hilsen|mvh"
@@ -40,10 +40,15 @@ _THANKS = (
     r"|(?:alvast |hartelijk )?(?:bedankt|dank(?: je| u)?(?: wel)?)(?: (?:alvast|voor de moeite))?|dziękuję(?: (?:bardzo|z góry))?|z góry dziękuję|dzięki|tack(?: (?:på förhand|så mycket))?|(?:på forhånd )?(?:mange )?takk?(?: (?:på forhånd|skal du ha))?"
     r"|kiitos(?: (?:etukäteen|paljon))?|děkuj[iu](?: (?:předem|mockrát))?|předem děkuji|díky|teşekkürler|teşekkür ederim|şimdiden teşekkürler|(?:заранее )?(?:спасибо|благодарю)|ありがとうございます|köszönöm|mulțumesc|hvala"
 )  # fmt: skip
-_TAIL = r"[\s,.!:;~/\-–—*_☺️🙂😊🙏]*(?:[,;]?\s*(?:your\s+)?)?"
+_TAIL = r"[\s,.!:;。、！，~/\-–—*_☺️🙂😊🙏]*(?:[,;]?\s*(?:your\s+)?)?"
 _SIGN_OFF = re.compile(rf"^[\s*_]*(?:{_FORMAL}){_TAIL}$", re.I)
-_SIGN_OFF_NAMED = re.compile(rf"^[\s*_]*(?:{_FORMAL})\s*[,.!/ –-]\s*(?P<name>[^\W\d_][\w.'’-]*(?:\s+[^\W\d_][\w.'’-]*){{0,3}})[\s.*_]*$", re.I)
-_THANKS_LINE = re.compile(rf"^[\s*_]*(?:{_THANKS})(?:[\s,]+(?:and |& |und |et |e |y |og |och |en |a )?(?:{_FORMAL}))?{_TAIL}$", re.I)
+_SIGN_OFF_NAMED = re.compile(
+    rf"^[\s*_]*(?:{_FORMAL})\s*[,.!/ –-]\s*(?P<name>[^\W\d_][\w.'’-]*(?:\s+[^\W\d_][\w.'’-]*){{0,3}})[\s.*_]*$",
+    re.I,
+)
+_THANKS_LINE = re.compile(
+    rf"^[\s*_]*(?:{_THANKS})(?:[\s,]+(?:and |& |und |et |e |y |og |och |en |a )?(?:{_FORMAL}))?{_TAIL}$", re.I
+)
 
 _DEVICE = (
     r"i[ -]?phone|i[ -]?pad|i[ -]?pod|mac(?:book)?|apple ?watch|android|samsung|galaxy|huawei|xiaomi|honor|oneplus|oppo|vivo|pixel|nokia|lumia|sony|xperia|htc|lg|motorola|moto|"
@@ -69,7 +74,9 @@ _SENT_FROM = re.compile(
     r")[\s.!*_>)\]]*(?:<?https?://\S*>?[\s.)]*)?$".replace("{0}", ""),
     re.I,
 )  # fmt: skip
-_MOBILE_ENGLISH = re.compile(r"^[\s*_]*sent from my (?:[\w®™'’+-]+[ .]*){1,6}[\s*_]*(?:<?https?://\S*>?)?$", re.I)
+_MOBILE_ENGLISH = re.compile(
+    r"^[\s*_]*sent from my (?:[\w®™'’+-]+[ .]*){1,6}[\s*_]*(?:<?https?://\S*>?)?$", re.I
+)
 _SENT_ON_THE_GO = re.compile(r"^(?:via mobile|(?:please )?(?:excuse|pardon|forgive) (?:my |any |the )?(?:brevity|typos?|spelling|fat fingers).{0,60}|sent on the (?:go|move|run)\.?)$", re.I)  # fmt: skip
 
 _DISCLAIMER = re.compile(
@@ -116,20 +123,25 @@ _CONTACT = re.compile(
 )  # fmt: skip
 _COMPANY = re.compile(r"\b(?:inc|ltd|llc|gmbh|ag|kg|corp|co|s\.?a\.?r?\.?l?|s\.?p\.?a|b\.?v|n\.?v|oy|ab|as|a/s|aps|sp\. z o\.?o|s\.?r\.?o|plc|pty|kk)\b\.?|(?:株式会社|有限公司|部|课|課)", re.I)  # fmt: skip
 _JOB = re.compile(r"\b(?:manager|director|president|ceo|cto|cfo|coo|head of|engineer|developer|consultant|assistant|sales|support|marketing|professor|ph\.?d|dr\.?|leiter\w*|geschäftsführer\w*|vertrieb|directeur|directrice|responsable|gerente|responsabile|medewerker|kierownik|chef|partner|founder|officer|specialist|analyst|coordinator|department|team|university|universität|institute)\b", re.I)  # fmt: skip
-_HYPHEN_NAME = re.compile(r"^\s{0,2}(?:[-–—~/]{1,2}\s?)(?P<name>[^\W\d_][\w.'’]*(?:\s+[^\W\d_a-zà-þ][\w.'’-]*){0,3})\s*$")
+_HYPHEN_NAME = re.compile(
+    r"^\s{0,2}(?:[-–—~/]{1,2}\s?)(?P<name>[^\W\d_][\w.'’]*(?:\s+[^\W\d_a-zà-þ][\w.'’-]*){0,3})\s*$"
+)
 _NAME_WORDS = re.compile(r"^[\s*_~-]*(?:(?:dr|mr|mrs|ms|prof|dipl|ing|herr|frau|m|mme)\.?\s+)*[^\W\d_][\w.'’-]*(?:[ ]+(?:(?:van|von|de|der|den|da|di|del|la|le|el|bin|al|y|zu|dos|du)[ ]+)*[^\W\d_][\w.'’-]*){0,3}[\s,.*_~-]*$")  # fmt: skip
 _MAX_SIGNATURE_LINES = 16
 _SENTENCE = re.compile(r"[?]|[.!]\s+[^\W\d_a-zà-þ]\w+\s+\w+|\b(?:please|bitte|could you|can you|i am|i'm|i have|ich habe|we are|you)\b", re.I)  # fmt: skip
 
 
-def cut_signature(lines: list[str], sender: str = "") -> tuple[list[str], list[str]]:
-    """`(kept, signature lines)`; the lines are what one author wrote, without quotes.
+def cut_signature(lines: list[str], sender: str = "", *, all_of_it: bool = False) -> tuple[list[str], list[str]]:
+    """`(kept, signature lines)`; the lines are what one author wrote, without quotes. `all_of_it` says that
+    nothing need be left, as below an answered quote.
 
     Only the end is looked at, again and again, as a signature comes in layers: list footer, disclaimer, mobile
     line, contact block, sign-off.
     """
     kept = _trimmed(lines)
     cut: list[str] = []
+    if all_of_it:
+        kept.insert(0, "")  # every rule leaves the first line
     at = _delimiter(kept)
     if at is not None:
         cut = kept[at:]
@@ -169,12 +181,18 @@ def _trimmed(lines: list[str]) -> list[str]:
 
 def _delimiter(lines: list[str]) -> int | None:
     """The line `-- `: by convention all below is signature. Without its blank, only a short rest is."""
-    for index, line in enumerate(lines):
-        if line[:4].strip()[:1] in ("-", "—", "–", "―") and _DELIMITER.match(line) and index:
-            rest = [below for below in lines[index + 1 :] if below.strip()]
-            if (line.rstrip("\r\n") == "-- " and len(rest) <= 40) or len(rest) <= _MAX_SIGNATURE_LINES:
-                return index
-    return None
+    best: int | None = None
+    below = 0
+    for index in range(len(lines) - 1, 0, -1):
+        line = lines[index]
+        bare = line.strip()
+        if bare[:1] in ("-", "—", "–", "―") and bare and _DELIMITER.match(line):
+            if below <= _MAX_SIGNATURE_LINES or line.rstrip("\r\n") == "-- ":
+                best = index
+        below += bare != ""
+        if below > 40:
+            break
+    return best
 
 
 def _one_layer(lines: list[str], names: list[str]) -> int | None:
@@ -243,7 +261,7 @@ def _mobile(lines: list[str], _names: list[str]) -> int | None:
 
 
 def _sign_off(lines: list[str], names: list[str]) -> int | None:
-    """"Kind regards," with a name and what hangs below it; thanks only with a name below."""
+    """ "Kind regards," with a name and what hangs below it; thanks only with a name below."""
     below = 0
     for at in range(len(lines) - 1, -1, -1):
         line = lines[at].strip()
@@ -263,11 +281,16 @@ def _sign_off(lines: list[str], names: list[str]) -> int | None:
 
 
 def _with_thanks_above(lines: list[str], at: int) -> int:
-    """"Thanks," right above "Best regards," belongs to it only where it stands alone."""
+    """ "Thanks," right above "Best regards," belongs to it only where it stands alone."""
     above = at - 1
     while above > 0 and not lines[above].strip():
         above -= 1
-    if above > 0 and len(lines[above]) < 30 and _THANKS_LINE.match(lines[above].strip()) and lines[above].rstrip().endswith(","):
+    if (
+        above > 0
+        and len(lines[above]) < 30
+        and _THANKS_LINE.match(lines[above].strip())
+        and lines[above].rstrip().endswith(",")
+    ):
         return above
     return at
 
@@ -277,7 +300,7 @@ def _hangs_below(rest: list[str], names: list[str]) -> bool:
     if len(rest) > _MAX_SIGNATURE_LINES:
         return False
     sentences = sum(1 for line in rest if len(line) > 100 or _SENTENCE.search(line))
-    contacts = sum(1 for line in rest if _CONTACT.search(line))
+    contacts = sum(1 for line in rest if _is_contact(line))
     if sentences and contacts < 2:
         return sentences == 0
     if sentences > 2:
@@ -292,20 +315,24 @@ def _is_name(line: str, names: list[str]) -> bool:
     return len(line) <= 50 and bool(_NAME_WORDS.match(line))
 
 
+def _is_contact(line: str) -> bool:
+    return len(line) < 200 and _CONTACT.search(line) is not None
+
+
 def _hyphen_name(lines: list[str], names: list[str]) -> int | None:
     """`-Ann Smith` or `/Ann` as the last line, or above a contact line or two; not the last item of a list."""
     for at in range(len(lines) - 1, max(len(lines) - 4, -1), -1):
         line = lines[at]
-        match = _HYPHEN_NAME.match(line)
+        match = _HYPHEN_NAME.match(line) if len(line) < 60 else None
         if match and at > 0:
             name = match.group("name")
             above = lines[at - 1].lstrip()
             listed = above[:1] in "-–—•*" and above[:2].strip() != ""
             if not listed and name[:1] != name[:1].lower() and not _SENTENCE.search(line) and len(name) < 40:
                 rest = [r for r in lines[at + 1 :] if r.strip()]
-                if all(_CONTACT.search(r) or _JOB.search(r) for r in rest):
+                if all(_is_contact(r) or _JOB.search(r) for r in rest):
                     return at
-        if line.strip() and not _CONTACT.search(line):
+        if line.strip() and not _is_contact(line):
             break
     return None
 
@@ -347,17 +374,25 @@ def _contact_block(lines: list[str], names: list[str]) -> int | None:
     best: int | None = None
     while start > 0 and end - start < _MAX_SIGNATURE_LINES + 8:
         line = lines[start - 1].strip()
-        if line and (len(line) > 90 or (_SENTENCE.search(line) and not _CONTACT.search(line)) or line.endswith(":")):
+        if line and (
+            len(line) > 90 or (_SENTENCE.search(line) and not _is_contact(line)) or line.endswith(":")
+        ):
             break
         start -= 1
         if not line:
             continue
-        if _CONTACT.search(line):
+        if _is_contact(line):
             contacts += 1
-        elif _is_name(line, names) or _COMPANY.search(line) or _JOB.search(line) or is_rule(line) or len(line) < 45:
+        elif (
+            _is_name(line, names)
+            or _COMPANY.search(line)
+            or _JOB.search(line)
+            or is_rule(line)
+            or len(line) < 45
+        ):
             others += 1
         opens = start == 0 or not lines[start - 1].strip() or bool(is_rule(lines[start - 1]))
-        ends_well = any(test(line) for test in (_CONTACT.search, _JOB.search, _COMPANY.search, is_rule)) or (
+        ends_well = any(test(line) for test in (_is_contact, _JOB.search, _COMPANY.search, is_rule)) or (
             _is_name(line, names)
         )
         if opens and contacts >= 2 and ends_well and others <= contacts * 2 + 2:

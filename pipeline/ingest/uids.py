@@ -45,12 +45,15 @@ class Record:
     complete: bool
 
 
-def opened(store: Store, inbox: ImapInbox, folder: Folder, since: Callable[[date], Sequence[int]]) -> Record:
+Split = Callable[[date], tuple[Sequence[int], Sequence[int]]]
+"""Asks the server for the UIDs that arrived on or after a day, and for those before it."""
+
+
+def opened(store: Store, inbox: ImapInbox, folder: Folder, split: Split) -> Record:
     """The record of the selected folder; made on the first connection, begun anew when UIDVALIDITY changed.
 
     Anew means: everything since shortly before the last complete look is fetched again, and told by its
-    bytes (everything at all, where the inbox began with all of it). `since` asks the server for the UIDs
-    that arrived on or after a day.
+    bytes (everything at all, where the inbox began with all of it).
     """
     with store.read() as connection:
         row = connection.execute(
@@ -70,25 +73,50 @@ def opened(store: Store, inbox: ImapInbox, folder: Folder, since: Callable[[date
                 watermark=row.watermark,
                 complete=row.last_ok_at is not None,
             )
-    if row is None or row.uidvalidity == NEVER:
-        base = _first_base(inbox, folder, since)
-    elif inbox.start == "all":
+    first = row is None or row.uidvalidity == NEVER
+    older: Sequence[int] = ()
+    if inbox.start == "all":
         base = 0
+    elif inbox.start == "now" and first:
+        base = folder.uidnext - 1
     else:
-        base = _below(since((row.last_ok_at or _begun(store, inbox)).date() - MARGIN), folder)
+        begin = inbox.start if first else (row.last_ok_at or _begun(store, inbox)).date() - MARGIN
+        wanted, older = split(begin)
+        base = (min(wanted) if wanted else folder.uidnext) - 1
     record = Record(inbox.name, inbox.folder, folder.uidvalidity, base, base, complete=False)
+    at = now()
     with store.write() as connection:
         _upsert(connection, record, uidvalidity=folder.uidvalidity, watermark=base)
-        take(connection, record, base, None)
+        for uid in [base, *(uid for uid in older if uid > base)]:
+            take(connection, record, uid, None, at=at)
     return record
 
 
-def _first_base(inbox: ImapInbox, folder: Folder, since: Callable[[date], Sequence[int]]) -> int:
-    if inbox.start == "all":
-        return 0
-    if inbox.start == "now":
-        return folder.uidnext - 1
-    return _below(since(inbox.start), folder)
+def gone(connection: sa.Connection, inbox: str) -> int:
+    """How many mails of an inbox were gone before they could be fetched. Rows as old as a base are none."""
+    bases = (
+        sa.select(
+            imap_uids.c.folder, imap_uids.c.uidvalidity, sa.func.min(imap_uids.c.taken_at).label("begun")
+        )
+        .where(imap_uids.c.inbox == inbox)
+        .group_by(imap_uids.c.folder, imap_uids.c.uidvalidity)
+        .subquery()
+    )
+    return int(
+        connection.execute(
+            sa.select(sa.func.count())
+            .select_from(imap_uids)
+            .join(
+                bases,
+                sa.and_(imap_uids.c.folder == bases.c.folder, imap_uids.c.uidvalidity == bases.c.uidvalidity),
+            )
+            .where(
+                imap_uids.c.inbox == inbox,
+                imap_uids.c.raw_id.is_(None),
+                imap_uids.c.taken_at > bases.c.begun,
+            )
+        ).scalar_one()
+    )
 
 
 def _begun(store: Store, inbox: ImapInbox) -> datetime:
@@ -102,10 +130,6 @@ def _begun(store: Store, inbox: ImapInbox) -> datetime:
     return begun if begun is not None else now()
 
 
-def _below(wanted: Sequence[int], folder: Folder) -> int:
-    return (min(wanted) if wanted else folder.uidnext) - 1
-
-
 def missing(
     store: Store, record: Record, there: Sequence[int], uidnext: int, *, reconcile: bool
 ) -> tuple[list[int], list[int]]:
@@ -113,15 +137,16 @@ def missing(
     low = record.base if reconcile else record.watermark
     with store.read() as connection:
         rows = connection.execute(
-            sa.select(imap_uids.c.uid, imap_uids.c.raw_id).where(
+            sa.select(imap_uids.c.uid, imap_uids.c.raw_id, imap_uids.c.taken_at).where(
                 imap_uids.c.inbox == record.inbox,
                 imap_uids.c.folder == record.folder,
                 imap_uids.c.uidvalidity == record.uidvalidity,
-                imap_uids.c.uid > low,
+                imap_uids.c.uid >= low,
             )
-        )
-        # one that we believed gone and that is there at the reconciliation is taken after all
-        taken = {int(row.uid) for row in rows if row.raw_id is not None or not reconcile}
+        ).all()
+    begun = min((row.taken_at for row in rows), default=None) if reconcile else None
+    # one that we believed gone and that is there at the reconciliation is taken after all
+    taken = {int(row.uid) for row in rows if row.raw_id is not None or not reconcile or row.taken_at == begun}
     todo = [uid for uid in there if uid > low and uid not in taken]
     gaps: list[int] = []
     if record.complete and not reconcile and uidnext - record.watermark <= _MOST_GAPS:
@@ -130,8 +155,10 @@ def missing(
     return todo, gaps
 
 
-def take(connection: sa.Connection, record: Record, uid: int, raw_id: int | None) -> None:
-    """Write down that a UID is taken (None: it was gone, or is the base). What is taken stays taken."""
+def take(
+    connection: sa.Connection, record: Record, uid: int, raw_id: int | None, *, at: datetime | None = None
+) -> None:
+    """Write down that a UID is taken (None: it was gone, or is not ours). What is taken stays taken."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     row = insert(imap_uids).values(
         inbox=record.inbox,
@@ -139,7 +166,7 @@ def take(connection: sa.Connection, record: Record, uid: int, raw_id: int | None
         uidvalidity=record.uidvalidity,
         uid=uid,
         raw_id=raw_id,
-        taken_at=now(),
+        taken_at=at or now(),
     )
     connection.execute(
         row.on_conflict_do_update(

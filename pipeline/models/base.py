@@ -23,6 +23,7 @@ class ModelRequest:
     - task "triage": {"subject": str | None, "body": str, "topics": [str], "languages": [str],
       "default_region": str | None (ISO 3166), "received": datetime | None}
     - task "draft": {"messages": [{"role", "text", "created"}], "topic": str, "language": str,
+      "emotion": str,
       "fields": {...}, "account": {...} | None, "customer_name": str | None, "sender_name": str}
     """
 

@@ -95,7 +95,7 @@ def everyone(store: Store) -> list[tuple[Agent, bool, bool]]:
 
 
 def disable(store: Store, email: str) -> None:
-    """End an account: its sessions, links, token and takes end with it. What it did stays."""
+    """End an account: its sessions, links and token end with it. What it did stays."""
     agent = find(store, email)
     with store.write() as connection:
         connection.execute(

@@ -76,7 +76,7 @@ def measure(draft: str, sent: str, language: str, thresholds: Thresholds = DEFAU
         return Measured(UNSCORABLE, None, None, f"more than {MAX_TOKENS:,} words: too long to compare")
     distance = Levenshtein.distance(before, after)
     share = distance / max(len(before), len(after))
-    return Measured(grade(share, thresholds), round(share, 6), round(distance / len(after), 6), why)
+    return Measured(grade(share, thresholds), share, distance / len(after), why)
 
 
 def grade(share: float, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> str:

@@ -27,7 +27,7 @@ def clean_text(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
     text = "\n".join(line.rstrip() for line in text.split("\n")).strip()
-    if not text:
+    if all(unicodedata.category(c)[0] in "ZC" for c in text):  # nothing that anybody could see
         raise InputError("the reply is empty; write something, or close the ticket without an answer")
     if len(text) > MAX_TEXT:
         raise InputError(f"the reply is longer than {MAX_TEXT:,} characters")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from pipeline.db.tables import (
     triages,
 )
 from pipeline.errors import NotFoundError
+from pipeline.review.replying import answer_address
 
 Values = Mapping[str, Any]
 _BY_NOTHING = (None, "", "nothing")
@@ -37,7 +38,7 @@ class TicketView:
     """Rows by column name. `review` is the open one or else the last; `draft` is the one it is about.
 
     `messages` carry their `attachments`; `triage` is the last one, with corrections applied in
-    `clarity` and `fields`; `facts` are the last look-up's of each connector; `prior_reply` is the last
+    `clarity` and `fields`; `fields` are those of the whole thread; `facts` are the last look-up's of each connector; `prior_reply` is the last
     reply that did not go out, with the mail server's words.
     """
 
@@ -45,6 +46,7 @@ class TicketView:
     messages: tuple[Values, ...]
     messages_left_out: int
     triage: Values | None
+    fields: Mapping[str, list[Any]]
     corrections: tuple[Values, ...]
     facts: tuple[Values, ...]
     review: Values | None
@@ -59,6 +61,16 @@ class TicketView:
     def prior_reply(self) -> Values | None:
         waiting = [reply for reply in self.replies if reply["state"] in ("failed", "uncertain", "waiting")]
         return waiting[-1] if waiting else None
+
+    def answers_to(self, own_addresses: Iterable[str] = ()) -> str | None:
+        """Where an answer to the message that is to be answered would go; None if nowhere."""
+        inbound = [message for message in self.messages if message["direction"] == "inbound"]
+        wanted = self.draft["message_id"] if self.draft else None
+        found = [message for message in inbound if message["id"] == wanted]
+        found = found or [message for message in inbound if message["kind"] == "person"] or inbound
+        if not found:
+            return None
+        return answer_address(found[-1]["reply_to"], found[-1]["from_address"], own_addresses)
 
     @property
     def unsupported(self) -> list[str]:
@@ -138,19 +150,19 @@ def _view(connection: sa.Connection, ticket_id: int) -> TicketView:
         sa.select(corrections).where(corrections.c.ticket_id == ticket_id).order_by(corrections.c.id)
     )
     thread, left_out = _thread(connection, ticket_id)
+    newest_first = rows(
+        sa.select(triages)
+        .where(triages.c.ticket_id == ticket_id)
+        .order_by(triages.c.id.desc())
+        .limit(MESSAGES_SHOWN)
+    )
+    triage = _triage(newest_first, all_corrections)
     return TicketView(
         ticket=found[0],
         messages=thread,
         messages_left_out=left_out,
-        triage=_triage(
-            rows(
-                sa.select(triages)
-                .where(triages.c.ticket_id == ticket_id)
-                .order_by(triages.c.id.desc())
-                .limit(1)
-            ),
-            all_corrections,
-        ),
+        triage=triage,
+        fields=_fields([triage, *newest_first[1:]] if triage else []),
         corrections=all_corrections,
         facts=_last_of_each(
             rows(
@@ -190,6 +202,16 @@ def _thread(connection: sa.Connection, ticket_id: int) -> tuple[tuple[Values, ..
         files.setdefault(row["message_id"], []).append(dict(row))
     thread = tuple(dict(message) | {"attachments": files.get(message["id"], [])} for message in newest[::-1])
     return thread, int(total) - len(thread)
+
+
+def _fields(newest_first: list[Values]) -> dict[str, list[Any]]:
+    """The extracted fields of a thread, each value once, in the order of the messages."""
+    found: dict[str, list[Any]] = {}
+    for triage in reversed(newest_first):
+        for name, values in (triage["fields"] or {}).items():
+            kept = found.setdefault(name, [])
+            kept += [value for value in values or [] if value not in kept]
+    return {name: values for name, values in found.items() if values}
 
 
 def _triage(last: tuple[Values, ...], corrected: tuple[Values, ...]) -> Values | None:

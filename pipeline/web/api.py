@@ -20,7 +20,7 @@ from pipeline.review.queue import Filters
 from pipeline.review.view import ticket_of, view
 from pipeline.web.parts import WebParts
 from pipeline.web.render import page
-from pipeline.web.sessions import Bearer, Parts
+from pipeline.web.sessions import Bearer, Number, Parts
 
 router = APIRouter()
 
@@ -33,7 +33,7 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: int = Field(
-        description="the ticket's version that the decision was made on; 409 when it changed"
+        ge=0, le=2**31, description="the ticket's version that the decision was made on; 409 when it changed"
     )
 
 
@@ -93,64 +93,64 @@ def list_reviews(
 
 
 @router.get("/api/v1/reviews/{review_id}", summary="A row of the review table with its whole ticket")
-def get_review(parts: Parts, agent: Bearer, review_id: int) -> Response:
+def get_review(parts: Parts, agent: Bearer, review_id: Number) -> Response:
     return _json(view(parts.store, ticket_of(parts.store, review_id)))
 
 
 @router.get("/api/v1/tickets/{ticket_id}", summary="Everything about one ticket")
-def get_ticket(parts: Parts, agent: Bearer, ticket_id: int) -> Response:
+def get_ticket(parts: Parts, agent: Bearer, ticket_id: Number) -> Response:
     return _json(view(parts.store, ticket_id))
 
 
 @router.post("/api/v1/reviews/{review_id}/claim", summary="Take a row for 15 minutes")
-def claim(parts: Parts, agent: Bearer, review_id: int) -> Response:
+def claim(parts: Parts, agent: Bearer, review_id: Number) -> Response:
     return _json({"claimed_until": parts.desk.claim(review_id, agent)})
 
 
 @router.post("/api/v1/reviews/{review_id}/release", summary="Give a row back")
-def release(parts: Parts, agent: Bearer, review_id: int) -> Response:
+def release(parts: Parts, agent: Bearer, review_id: Number) -> Response:
     parts.desk.release(review_id, agent)
     return _json({})
 
 
 @router.post("/api/v1/reviews/{review_id}/approve", summary="Send the draft as it is")
-def approve(parts: Parts, agent: Bearer, review_id: int, body: _Body) -> Response:
+def approve(parts: Parts, agent: Bearer, review_id: Number, body: _Body) -> Response:
     return _done(parts, parts.desk.approve(review_id, agent, body.version))
 
 
 @router.post("/api/v1/reviews/{review_id}/edit", summary="Send an edited draft")
-def edit(parts: Parts, agent: Bearer, review_id: int, body: Answer) -> Response:
+def edit(parts: Parts, agent: Bearer, review_id: Number, body: Answer) -> Response:
     return _done(parts, parts.desk.edit(review_id, agent, body.version, body.text))
 
 
 @router.post("/api/v1/reviews/{review_id}/replace", summary="Answer without the draft")
-def replace(parts: Parts, agent: Bearer, review_id: int, body: Answer) -> Response:
+def replace(parts: Parts, agent: Bearer, review_id: Number, body: Answer) -> Response:
     return _done(parts, parts.desk.replace(review_id, agent, body.version, body.text))
 
 
 @router.post("/api/v1/reviews/{review_id}/reject", summary="Reject the draft, with a reason")
-def reject(parts: Parts, agent: Bearer, review_id: int, body: Rejection) -> Response:
+def reject(parts: Parts, agent: Bearer, review_id: Number, body: Rejection) -> Response:
     return _done(parts, parts.desk.reject(review_id, agent, body.version, body.reason, body.text))
 
 
 @router.post("/api/v1/reviews/{review_id}/close", summary="Close the ticket without an answer")
-def close(parts: Parts, agent: Bearer, review_id: int, body: Closing) -> Response:
+def close(parts: Parts, agent: Bearer, review_id: Number, body: Closing) -> Response:
     return _done(parts, parts.desk.close(review_id, agent, body.version, body.why))
 
 
 @router.post("/api/v1/reviews/{review_id}/settle", summary="Settle a reply that may have gone out")
-def settle(parts: Parts, agent: Bearer, review_id: int, body: Settling) -> Response:
+def settle(parts: Parts, agent: Bearer, review_id: Number, body: Settling) -> Response:
     return _done(parts, parts.desk.resolve_uncertain(review_id, agent, body.version, body.choice))
 
 
 @router.post("/api/v1/reviews/{review_id}/note", summary="Leave a note for colleagues")
-def note(parts: Parts, agent: Bearer, review_id: int, body: Noting) -> Response:
+def note(parts: Parts, agent: Bearer, review_id: Number, body: Noting) -> Response:
     parts.desk.note(review_id, agent, body.text)
     return _json({})
 
 
 @router.post("/api/v1/tickets/{ticket_id}/correct", summary="Put right what the cheap model read")
-def put_right(parts: Parts, agent: Bearer, ticket_id: int, body: Corrections) -> Response:
+def put_right(parts: Parts, agent: Bearer, ticket_id: Number, body: Corrections) -> Response:
     changes = body.model_dump(exclude={"version"}, exclude_none=True)
     changed = correct(parts.store, ticket_id, agent, body.version, changes, parts.teams)
     return _json({name: {"old": old, "new": new} for name, (old, new) in changed.items()})

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.errors import (
     ConflictError,
@@ -29,6 +29,8 @@ from pipeline.web.shield import Shield
 
 log = structlog.get_logger(__name__)
 
+BROKEN = "Something broke on our side; the log says what. Nothing was changed."
+
 
 class _Static(StaticFiles):
     """Files that may be kept for a day; their addresses carry the version."""
@@ -39,10 +41,34 @@ class _Static(StaticFiles):
         return response
 
 
+class _NoTraceback:
+    """Turns what nobody foresaw into one plain line, and logs where it was: its text may hold a customer's words."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:  # the last place that can still answer
+            request = Request(scope)
+            response = _bug(request, error)
+            if not begun:
+                await response(scope, receive, send)
+
+
 def create_app(parts: WebParts) -> FastAPI:
     """An ASGI app over these parts; it starts nothing and owns nothing but its routes."""
     app = FastAPI(title="triage", version=parts.version, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.parts = parts
+    app.add_middleware(_NoTraceback)
     app.add_middleware(Shield, https=parts.https, limit_bytes=parts.form_limit_bytes)
     for room in (doors, login, queue, ticket, account, api):
         app.include_router(room.router)
@@ -51,7 +77,6 @@ def create_app(parts: WebParts) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _bad_request)
     app.add_exception_handler(TriageError, _triage_error)
-    app.add_exception_handler(Exception, _bug)
     return app
 
 
@@ -76,7 +101,13 @@ def _bad_request(request: Request, error: Exception) -> Response:
 
 
 def _triage_error(request: Request, error: Exception) -> Response:
-    return _plain_answer(request, status_of(error), str(error))
+    status = status_of(error)
+    if status < 500:
+        return _plain_answer(request, status, str(error))
+    # what is wrong with our own parts (addresses, settings) is for the operator, not for whoever asks
+    log.error("request failed", path=request.url.path, error=type(error).__name__, words=str(error))
+    words = "The database does not answer; try again in a moment." if status == 503 else BROKEN
+    return _plain_answer(request, status, words)
 
 
 def status_of(error: Exception) -> int:
@@ -92,10 +123,10 @@ def _bug(request: Request, error: Exception) -> Response:
     log.error(
         "request failed",
         path=request.url.path,
-        error=type(error).__name__,  # its text may hold a customer's words
+        error=type(error).__name__,
         where=f"{Path(frame.filename).name}:{frame.lineno}",
     )
-    return _plain_answer(request, 500, "Something broke on our side; the log says what. Nothing was changed.")
+    return _plain_answer(request, 500, BROKEN)
 
 
 def _plain_answer(

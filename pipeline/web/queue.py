@@ -10,8 +10,11 @@ from urllib.parse import parse_qsl, urlencode
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from pipeline.lifecycle import Status
 from pipeline.review import queue
 from pipeline.review.queue import Filters
+from pipeline.review.view import view
+from pipeline.web.parts import WebParts
 from pipeline.web.render import page
 from pipeline.web.sessions import LoggedIn, Parts
 
@@ -95,6 +98,7 @@ def queue_page(
         waits=WAITED,
         done=done,
         done_ticket=t,
+        undo=undo_version(parts, done, t),
         deeper=after is not None,
     )
 
@@ -104,3 +108,11 @@ def news(request: Request, parts: Parts, session: LoggedIn, asked: AskedFor, sin
     """How many rows came since the page was made; nothing on the page moves."""
     count, _newest = queue.newer(parts.store, asked.filters(session.agent.id), max(0, min(since, 2**53)))
     return page(request, "_news.html", session, count=count, asked=asked)
+
+
+def undo_version(parts: WebParts, done: str, ticket_id: int | None) -> int | None:
+    """The version to take an approval back at, while its undo window is open."""
+    if done not in ("approve", "edit", "replace") or ticket_id is None or not parts.desk.undo:
+        return None
+    ticket = view(parts.store, ticket_id).ticket
+    return int(ticket["version"]) if ticket["status"] == Status.APPROVED else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -24,6 +25,10 @@ from pipeline.review.sessions import Session
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 HTMX = "vendor/htmx-4.0.1/htmx.min.js"
+ASSETS = hashlib.sha256(
+    b"".join((STATIC / name).read_bytes() for name in ("triage.css", "triage.js"))
+).hexdigest()[:12]
+"""Stands in the files' addresses, so that a browser takes new ones at once."""
 
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
@@ -74,7 +79,6 @@ def page(
         session=session,
         csrf=session.csrf_token if session else "",
         me=session.agent if session else None,
-        version=request.app.state.parts.version,
         has_report=request.app.state.parts.report is not None,
         path=request.url.path,
         **values,
@@ -152,6 +156,23 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.0%}"
 
 
+def without_route(sentence: object, route: str | None) -> str:
+    """A decision without its route's name in front, for where the route stands beside it."""
+    text = str(sentence or "")
+    return text.removeprefix(f"{route}: ") if route else text
+
+
+def fact(value: object) -> object:
+    """A value of an account look-up; ISO times are shown as times."""
+    if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d", value):
+        try:
+            at = datetime.fromisoformat(value)
+        except ValueError:
+            return value
+        return when(at) if at.tzinfo else value
+    return "yes" if value is True else "no" if value is False else value
+
+
 def marked(text: object, found: Iterable[str], kind: str = "field") -> Markup:
     """The text with every one of `found` marked where it stands."""
     text = clean(text)
@@ -182,6 +203,35 @@ def field_values(fields: dict[str, Any] | None) -> dict[str, list[dict[str, str]
     return found
 
 
+_ROW = dict.fromkeys(("id", "at", "amount", "currency", "description", "status", "refunded", "source"))
+_SINGLES = ("plan", "status", "payment_status", "last_login")
+
+
+def account(facts: dict[str, Any]) -> dict[str, Any]:
+    """A look-up's facts for the page: `singles` [(name, value, source)], `lists`, `flags`, `open_tickets`.
+
+    What an older look-up or another connector left out is None here, never an error.
+    """
+    named = [(name, facts.get(name)) for name in _SINGLES] + list((facts.get("more") or {}).items())
+    return {
+        "singles": [
+            (name, fact["value"], fact.get("source") or "")
+            for name, fact in named
+            if isinstance(fact, dict) and fact.get("value") is not None
+        ],
+        "lists": {
+            name: [_ROW | row for row in facts[name]]
+            for name in ("payments", "invoices", "orders")
+            if facts.get(name)
+        },
+        "flags": [
+            {"text": str(flag.get("text") or ""), "rows": [_ROW | row for row in flag.get("rows") or []]}
+            for flag in facts.get("flags") or []
+        ],
+        "open_tickets": facts.get("open_tickets") or [],
+    }
+
+
 _environment = Environment(
     loader=FileSystemLoader(HERE / "templates"),
     autoescape=True,
@@ -200,6 +250,8 @@ _environment.filters.update(
     size=size,
     percent=percent,
     marked=marked,
+    fact=fact,
+    without_route=without_route,
 )
 _environment.globals.update(
     REASONS=REASONS,
@@ -213,5 +265,7 @@ _environment.globals.update(
     EMOTIONS=EMOTIONS,
     CLARITIES=CLARITIES,
     HTMX=HTMX,
+    ASSETS=ASSETS,
     field_values=field_values,
+    account=account,
 )

@@ -6,7 +6,7 @@ import secrets
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import Depends, Form, Header, Request, Response
+from fastapi import Depends, Form, Header, Path, Request, Response
 from starlette.exceptions import HTTPException
 
 from pipeline.review import agents as accounts
@@ -34,6 +34,8 @@ def parts_of(request: Request) -> WebParts:
 
 
 Parts = Annotated[WebParts, Depends(parts_of)]
+Number = Annotated[int, Path(ge=1, le=2**53)]
+"""The number of a row in an address."""
 
 
 def logged_in(request: Request, parts: Parts) -> Session:

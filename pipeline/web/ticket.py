@@ -20,14 +20,14 @@ from pipeline.review.queue import Filters
 from pipeline.review.sessions import Session
 from pipeline.review.view import attachment, ticket_of, view
 from pipeline.web.parts import WebParts
-from pipeline.web.queue import asked_in
+from pipeline.web.queue import asked_in, undo_version
 from pipeline.web.render import page
-from pipeline.web.sessions import LoggedIn, MayChange, Parts
+from pipeline.web.sessions import LoggedIn, MayChange, Number, Parts
 
 router = APIRouter(include_in_schema=False)
 
 Text = Annotated[str, Form()]
-Version = Annotated[int, Form()]
+Version = Annotated[int, Form(ge=0, le=2**31)]
 
 
 @router.get("/tickets/{ticket_id}")
@@ -35,7 +35,7 @@ def ticket_page(
     request: Request,
     parts: Parts,
     session: LoggedIn,
-    ticket_id: int,
+    ticket_id: Number,
     back: str = "",
     done: str = "",
     t: int | None = None,
@@ -44,12 +44,12 @@ def ticket_page(
 
 
 @router.get("/reviews/{review_id}")
-def by_review(parts: Parts, session: LoggedIn, review_id: int) -> Response:
+def by_review(parts: Parts, session: LoggedIn, review_id: Number) -> Response:
     return RedirectResponse(f"/tickets/{ticket_of(parts.store, review_id)}", 303)
 
 
 @router.get("/attachments/{attachment_id}")
-def download(parts: Parts, session: LoggedIn, attachment_id: int) -> Response:
+def download(parts: Parts, session: LoggedIn, attachment_id: Number) -> Response:
     """Always a download, never shown: what a customer sent is not opened within our page."""
     found = attachment(parts.store, attachment_id)
     ascii_name = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else "_" for c in found.filename)
@@ -69,7 +69,7 @@ def download(parts: Parts, session: LoggedIn, attachment_id: int) -> Response:
 
 @router.post("/reviews/{review_id}/approve")
 def approve(
-    request: Request, parts: Parts, session: MayChange, review_id: int, version: Version,
+    request: Request, parts: Parts, session: MayChange, review_id: Number, version: Version,
     text: Text = "", back: Text = "",
 ) -> Response:  # fmt: skip
     """Send the draft as it is. A text that was changed is never thrown away: it is refused here and kept."""
@@ -85,7 +85,7 @@ def approve(
 
 @router.post("/reviews/{review_id}/edit")
 def edit(
-    request: Request, parts: Parts, session: MayChange, review_id: int, version: Version,
+    request: Request, parts: Parts, session: MayChange, review_id: Number, version: Version,
     text: Text = "", back: Text = "",
 ) -> Response:  # fmt: skip
     return _decide(
@@ -96,7 +96,7 @@ def edit(
 
 @router.post("/reviews/{review_id}/replace")
 def replace(
-    request: Request, parts: Parts, session: MayChange, review_id: int, version: Version,
+    request: Request, parts: Parts, session: MayChange, review_id: Number, version: Version,
     text: Text = "", back: Text = "",
 ) -> Response:  # fmt: skip
     return _decide(
@@ -107,7 +107,7 @@ def replace(
 
 @router.post("/reviews/{review_id}/reject")
 def reject(
-    request: Request, parts: Parts, session: MayChange, review_id: int, version: Version,
+    request: Request, parts: Parts, session: MayChange, review_id: Number, version: Version,
     reason: Text = "", words: Text = "", back: Text = "",
 ) -> Response:  # fmt: skip
     return _decide(
@@ -118,7 +118,7 @@ def reject(
 
 @router.post("/reviews/{review_id}/close")
 def close(
-    request: Request, parts: Parts, session: MayChange, review_id: int, version: Version,
+    request: Request, parts: Parts, session: MayChange, review_id: Number, version: Version,
     why: Text = "", back: Text = "",
 ) -> Response:  # fmt: skip
     return _decide(
@@ -129,7 +129,7 @@ def close(
 
 @router.post("/reviews/{review_id}/settle")
 def settle(
-    request: Request, parts: Parts, session: MayChange, review_id: int, version: Version,
+    request: Request, parts: Parts, session: MayChange, review_id: Number, version: Version,
     choice: Text = "", back: Text = "",
 ) -> Response:  # fmt: skip
     return _decide(
@@ -143,7 +143,12 @@ def settle(
 
 @router.post("/reviews/{review_id}/claim")
 def claim(
-    request: Request, parts: Parts, session: MayChange, review_id: int, take_over: Text = "", back: Text = ""
+    request: Request,
+    parts: Parts,
+    session: MayChange,
+    review_id: Number,
+    take_over: Text = "",
+    back: Text = "",
 ) -> Response:
     return _change(
         request, parts, session, ticket_of(parts.store, review_id), back,
@@ -152,7 +157,9 @@ def claim(
 
 
 @router.post("/reviews/{review_id}/release")
-def release(request: Request, parts: Parts, session: MayChange, review_id: int, back: Text = "") -> Response:
+def release(
+    request: Request, parts: Parts, session: MayChange, review_id: Number, back: Text = ""
+) -> Response:
     return _change(
         request, parts, session, ticket_of(parts.store, review_id), back,
         lambda agent: parts.desk.release(review_id, agent),
@@ -161,7 +168,7 @@ def release(request: Request, parts: Parts, session: MayChange, review_id: int, 
 
 @router.post("/reviews/{review_id}/note")
 def note(
-    request: Request, parts: Parts, session: MayChange, review_id: int, text: Text = "", back: Text = ""
+    request: Request, parts: Parts, session: MayChange, review_id: Number, text: Text = "", back: Text = ""
 ) -> Response:
     return _change(
         request, parts, session, ticket_of(parts.store, review_id), back,
@@ -170,14 +177,14 @@ def note(
 
 
 @router.post("/reviews/{review_id}/seen")
-def seen(parts: Parts, session: MayChange, review_id: int) -> Response:
+def seen(parts: Parts, session: MayChange, review_id: Number) -> Response:
     parts.desk.seen(review_id)
     return Response(status_code=204)
 
 
 @router.post("/reviews/{review_id}/diff")
 def live_diff(
-    request: Request, parts: Parts, session: MayChange, review_id: int, text: Text = ""
+    request: Request, parts: Parts, session: MayChange, review_id: Number, text: Text = ""
 ) -> Response:
     """What the typed text changes in the draft; stores nothing."""
     draft = view(parts.store, ticket_of(parts.store, review_id)).draft
@@ -187,7 +194,7 @@ def live_diff(
 
 @router.post("/tickets/{ticket_id}/correct")
 def put_right(
-    request: Request, parts: Parts, session: MayChange, ticket_id: int, version: Version,
+    request: Request, parts: Parts, session: MayChange, ticket_id: Number, version: Version,
     topic: Text = "", language: Text = "", urgency: Text = "", emotion: Text = "", back: Text = "",
 ) -> Response:  # fmt: skip
     given = {"topic": topic, "language": language, "urgency": urgency, "emotion": emotion}
@@ -200,7 +207,7 @@ def put_right(
 
 @router.post("/tickets/{ticket_id}/reopen")
 def reopen(
-    request: Request, parts: Parts, session: MayChange, ticket_id: int, version: Version,
+    request: Request, parts: Parts, session: MayChange, ticket_id: Number, version: Version,
     why: Text = "", back: Text = "",
 ) -> Response:  # fmt: skip
     return _change(
@@ -211,7 +218,7 @@ def reopen(
 
 @router.post("/tickets/{ticket_id}/withdraw")
 def withdraw(
-    request: Request, parts: Parts, session: MayChange, ticket_id: int, version: Version, back: Text = ""
+    request: Request, parts: Parts, session: MayChange, ticket_id: Number, version: Version, back: Text = ""
 ) -> Response:
     return _change(
         request, parts, session, ticket_id, back,
@@ -315,14 +322,6 @@ def _show(
         languages=parts.routes.languages,
         done=done,
         done_ticket=done_ticket,
-        undo=_undo(parts, done, done_ticket),
-        closable=review is not None,
+        undo=undo_version(parts, done, done_ticket),
+        answer_to=found.answers_to(parts.desk.own_addresses),
     )
-
-
-def _undo(parts: WebParts, done: str, ticket_id: int | None) -> int | None:
-    """The version to take an approval back at, while its undo window is open."""
-    if done not in ("approve", "edit", "replace") or ticket_id is None or not parts.desk.undo:
-        return None
-    ticket = view(parts.store, ticket_id).ticket
-    return int(ticket["version"]) if ticket["status"] == Status.APPROVED else None

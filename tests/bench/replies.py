@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.ingest import html as html_text
-from pipeline.ingest.attribution import FORWARD_MARK, ORIGINAL_MARK, RULE, attributions, header_block
+from pipeline.ingest.attribution import FORWARD_MARK, ORIGINAL_MARK, attributions, header_block, is_rule
 from pipeline.ingest.mime import parse
 from pipeline.ingest.quoting import split
 from pipeline.ingest.subjects import bare_subject
@@ -74,7 +74,11 @@ def _beneath(quoted: str) -> tuple[str, str]:
     lines = quoted.split("\n")
     head: list[str] = []
     for _ in range(4):
-        while lines and (not lines[0].strip() or any(m.match(lines[0]) for m in (RULE, ORIGINAL_MARK, FORWARD_MARK))):
+        while lines and (
+            not lines[0].strip()
+            or is_rule(lines[0])
+            or any(m.match(lines[0]) for m in (ORIGINAL_MARK, FORWARD_MARK))
+        ):
             head.append(lines.pop(0))
         if not lines:
             break
@@ -91,7 +95,9 @@ def _beneath(quoted: str) -> tuple[str, str]:
 def mail_parser_reply(text: str, sender: str, languages: list[str]) -> Reading:
     from mailparser_reply import EmailReplyParser
 
-    mail = EmailReplyParser(languages=languages or ["en", "de", "fr", "es", "it", "nl", "pl", "ja"]).read(text)
+    mail = EmailReplyParser(languages=languages or ["en", "de", "fr", "es", "it", "nl", "pl", "ja"]).read(
+        text
+    )
     posts = tuple(
         Post(r.headers or "", r.body or "", r.signatures or "", r.content or "") for r in mail.replies
     )
@@ -124,7 +130,7 @@ def same(one: str, other: str) -> bool:
 
 
 def squeezed(text: str) -> str:
-    lines = [line for line in text.split("\n") if not RULE.match(line)]
+    lines = [line for line in text.split("\n") if not is_rule(line)]
     return " ".join(" ".join(lines).split())
 
 
@@ -277,7 +283,9 @@ def main() -> int:
                 problem = check(entry, mail / corpus, reader)
                 agreed += problem is None
                 if problem and (reader is ours or options.list_all):
-                    lines.append(f"{name}: {corpus}/{entry.get('file', '')} {entry.get('test', '')}: {problem}")
+                    lines.append(
+                        f"{name}: {corpus}/{entry.get('file', '')} {entry.get('test', '')}: {problem}"
+                    )
             scores[name] = str(agreed)
             total[name] += agreed if comparable else 0
         cases_in_all += len(entries) if comparable else 0

@@ -1,12 +1,10 @@
-"""Stores with one approved reply in them, and a real SMTP server on loopback whose faults are scripted."""
+"""A store with one approved reply in it, and a real SMTP server on loopback whose faults are scripted."""
 
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,51 +16,10 @@ from pipeline.db import leases
 from pipeline.db.moves import move, open_ticket
 from pipeline.db.reviews import open_review
 from pipeline.db.store import Store
-from pipeline.db.tables import agents, messages, metadata, replies
+from pipeline.db.tables import agents, messages, replies
 from pipeline.db.types import now
 from pipeline.lifecycle import Status
-
-POSTGRES = "postgresql://postgres@127.0.0.1:5432/postgres"
-
-
-def postgres_answers() -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", 5432), 1).close()
-        admin = sa.create_engine(POSTGRES.replace("postgresql:", "postgresql+psycopg:"))
-        with admin.connect():
-            pass
-        admin.dispose()
-    except (OSError, sa.exc.OperationalError):
-        return False
-    return True
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "sqlite":
-        made = Store(f"sqlite:///{tmp_path / 'triage.db'}")
-        metadata.create_all(made.engine)
-        yield made
-        made.close()
-        return
-    if not postgres_answers():
-        pytest.skip(f"no PostgreSQL answers at {POSTGRES}")
-    name = f"triage_test_{secrets.token_hex(6)}"
-    admin = sa.create_engine(
-        POSTGRES.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
-    )
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    url = sa.make_url(POSTGRES).set(database=name)
-    made = Store(url.render_as_string(hide_password=False))
-    try:
-        metadata.create_all(made.engine)
-        yield made
-    finally:
-        made.close()
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-        admin.dispose()
+from tests.kit.places import free_port
 
 
 @pytest.fixture
@@ -106,9 +63,7 @@ def approve_one(store: Store, **reply: Any) -> int:
             "created_at": now(),
         }
         connection.execute(replies.insert().values(**{**values, **reply}))
-        connection.execute(
-            sa.text("UPDATE reviews SET state = 'decided' WHERE id = :id"), {"id": review}
-        )
+        connection.execute(sa.text("UPDATE reviews SET state = 'decided' WHERE id = :id"), {"id": review})
         move(connection, ticket, Status.APPROVED, who="agent:ann@shop.example", why="approved")
     return ticket
 
@@ -155,14 +110,14 @@ class Faulty:
         self.keep_when_dropping = False
         self.wait_s = 0.0
 
-    async def handle_EHLO(  # noqa: N802
+    async def handle_EHLO(
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
         self.peers += 1
         session.host_name = hostname
         return responses
 
-    async def handle_MAIL(  # noqa: N802
+    async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if self.drop_at == "MAIL":
@@ -170,7 +125,7 @@ class Faulty:
         envelope.mail_from = address
         return "250 fine"
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if self.drop_at == "RCPT":
@@ -180,7 +135,7 @@ class Faulty:
         envelope.rcpt_tos.append(address)
         return "250 fine"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         import asyncio
 
         if self.data:
@@ -209,11 +164,3 @@ def smtp() -> Iterator[tuple[Faulty, str]]:
     controller.start()
     yield handler, f"smtp://127.0.0.1:{controller.port}"
     controller.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-

@@ -18,12 +18,12 @@ from pipeline.delivery import send
 from pipeline.delivery.compose import Outgoing, Sender
 from pipeline.delivery.folder import FolderMailer
 from pipeline.delivery.outcomes import Accepted, Outcome
-from pipeline.delivery.send import Delivered, claim, deliver, mark_sent, record, send_again
+from pipeline.delivery.send import Delivered, claim, deliver, give_up, mark_sent, record, send_again
 from pipeline.delivery.smtp import SmtpMailer, read_url
 from pipeline.errors import ConfigError, InputError, LeaseLost
 from pipeline.lifecycle import Status
-
-from .conftest import Faulty, add_message, approve_one, free_port, take
+from tests.delivery.conftest import Faulty, add_message, approve_one, take
+from tests.kit.places import free_port
 
 Smtp = tuple[Faulty, str]
 
@@ -261,7 +261,8 @@ def test_a_person_settles_an_uncertain_reply_either_way(store: Store, smtp: Smtp
         assert go(store, ticket, url).status == Status.SEND_UNCERTAIN
     handler.drop_at = None
     with store.write() as connection:
-        ids = {t: i for t, i in connection.execute(sa.select(replies.c.ticket_id, replies.c.id))}
+        rows = connection.execute(sa.select(replies.c.ticket_id, replies.c.id)).all()
+        ids = {row.ticket_id: row.id for row in rows}
         mark_sent(connection, ids[arrived], who="agent:ann@shop.example", why="the customer has it")
         send_again(connection, ids[lost], who="agent:ann@shop.example", why="the customer has nothing")
     assert state(store, arrived) == ("answered", "sent", 1)
@@ -293,6 +294,18 @@ def test_the_folder_mailer_writes_one_file_per_reply(store: Store, approved: int
     assert len(files) == 1
     assert b"Subject: Re: Where is it?" in files[0].read_bytes()
     assert "TRIAGE_SMTP_URL" in folder.where
+
+
+@pytest.mark.parametrize("dead", [True, False])
+def test_giving_up_leaves_no_reply_half_way(store: Store, approved: int, dead: bool) -> None:
+    lease = take(store, approved)
+    if dead:
+        claim(store, lease, sender_of)
+    with store.write() as connection:
+        give_up(connection, approved, "begun ten times")
+    expected = ("send_uncertain", "uncertain", 1) if dead else ("in_review", "failed", 0)
+    assert state(store, approved) == expected
+    assert (open_reason(store, approved) or ("",))[0] == ("send_uncertain" if dead else "send_failed")
 
 
 def test_every_move_says_who_and_why(store: Store, approved: int, smtp: Smtp) -> None:

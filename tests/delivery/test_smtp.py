@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 from aiosmtpd.smtp import SMTP as Smtpd
+from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 
 from pipeline.delivery.outcomes import Accepted, Permanent, Temporary, Uncertain
 from pipeline.delivery.smtp import SmtpMailer, read_url
 from pipeline.errors import ConfigError
-
-from .conftest import Faulty, free_port
-from .test_compose import outgoing
+from tests.delivery.conftest import Faulty
+from tests.delivery.test_compose import outgoing
+from tests.kit.places import free_port
 
 
 def test_addresses_are_read() -> None:
@@ -93,7 +93,9 @@ def test_a_server_that_drips_is_left_within_the_time_limit(raw_server: Callable[
 
 
 def test_a_server_that_greets_with_a_refusal_is_tried_again(raw_server: Callable[[Talk], str]) -> None:
-    outcome = SmtpMailer(read_url(raw_server(lambda c: c.sendall(b"554 5.3.2 closed today\r\n")))).send(outgoing())
+    outcome = SmtpMailer(read_url(raw_server(lambda c: c.sendall(b"554 5.3.2 closed today\r\n")))).send(
+        outgoing()
+    )
     assert isinstance(outcome, Temporary)
     assert "554 5.3.2 closed today" in outcome.words
 
@@ -153,12 +155,10 @@ def test_a_line_that_begins_with_a_dot_arrives_as_it_is(smtp: tuple[Faulty, str]
 
 
 def test_a_mailbox_name_beyond_ascii_needs_a_server_that_knows_it(smtp: tuple[Faulty, str]) -> None:
-    handler, url = smtp
+    _handler, url = smtp
     mail = outgoing(to_address="jörg@customer.example")
     assert isinstance(SmtpMailer(read_url(url)).send(mail), Accepted)
-    plain_server = Controller(
-        Faulty(), hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=False
-    )
+    plain_server = Controller(Faulty(), hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=False)
     plain_server.start()
     try:
         outcome = SmtpMailer(read_url(f"smtp://127.0.0.1:{plain_server.port}")).send(mail)
@@ -174,8 +174,24 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     key, cert = folder / "key.pem", folder / "cert.pem"
     try:
         subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-            + ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)],
+            [
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=localhost",
+                "-addext",
+                "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                "-keyout",
+                str(key),
+                "-out",
+                str(cert),
+            ],
             check=True,
             capture_output=True,
         )
@@ -184,7 +200,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return key, cert
 
 
-def logged_in(server: Smtpd, session: Session, envelope: Envelope, mechanism: str, data: object) -> AuthResult:
+def logged_in(
+    server: Smtpd, session: Session, envelope: Envelope, mechanism: str, data: object
+) -> AuthResult:
     good = isinstance(data, LoginPassword) and (data.login, data.password) == (b"shop", b"right")
     return AuthResult(success=good, handled=False)
 

@@ -68,7 +68,9 @@ def test_people_and_our_replies_are_the_thread_and_machines_are_not(connection: 
     assert (thread.customer_name, thread.customer_address) == ("Dana Whitlock", "dana@duinweg.example")
 
 
-def test_the_tickets_own_topic_counts_and_fields_are_gathered_over_all_triages(connection: sa.Connection) -> None:
+def test_the_tickets_own_topic_counts_and_fields_are_gathered_over_all_triages(
+    connection: sa.Connection,
+) -> None:
     add_message(connection, 1)
     add_message(connection, 2)
     add_triage(connection, 1, fields={"order_numbers": [{"value": "A-1"}], "dates": []})
@@ -77,7 +79,11 @@ def test_the_tickets_own_topic_counts_and_fields_are_gathered_over_all_triages(c
         fields={"order_numbers": [{"value": "B-2"}, {"value": "A-1"}]},
     )  # fmt: skip
     thread = load_thread(connection, 7, None, "")
-    assert (thread.topic, thread.emotion, thread.language) == ("other", "calm", "de")  # an agent may have set them
+    assert (thread.topic, thread.emotion, thread.language) == (
+        "other",
+        "calm",
+        "de",
+    )  # an agent may have set them
     assert thread.reasons == ("The customer is angry.",)
     assert thread.fields == {"order_numbers": [{"value": "B-2"}, {"value": "A-1"}]}
 

@@ -30,7 +30,7 @@
     const draft = editor.defaultValue;
     const show = () => {
       const changed = editor.value.trim() !== draft.trim();
-      asked.disabled = changed;
+      asked.disabled = changed || "blocked" in asked.dataset;
       asked.classList.toggle("primary", !changed);
       edited.disabled = !changed;
       edited.classList.toggle("primary", changed);

@@ -43,7 +43,7 @@ def clarity(content: Sequence[str], *, confidence: float, mixed: Sequence[str], 
         and (word not in ordinary or word.isdigit()) and len(word) > 2
     }  # fmt: skip
     asked = any(word in _ASKING for word in found) and bool(objects) and not troubled
-    stated = asked or has_numbers or _DOING.search("\n".join(content)) is not None
+    stated = asked or has_numbers or _DOING.search("\n".join(content).lower()) is not None
     if not telling and not stated:
         return "vague"
     if confidence < _HARDLY or (confidence < _UNSURE and len(telling) <= 2 and not stated):

@@ -71,16 +71,19 @@ class EmotionModel:
 def _signs(text: str) -> dict[str, float]:
     """What can be seen without understanding: by how much each emotion's log share moves."""
     words = _WORD.findall(text)
+    lowered = text.lower()
     shouted = sum(len(word) >= 4 and word.isupper() for word in words)
     push = {"angry": 0.0, "frustrated": 0.0, "worried": 0.0}
-    push["angry"] += 1.2 * min(2, len(_SWEARING.findall(text))) + 1.3 * min(2, len(_ANGER.findall(text)))
+    push["angry"] += 1.2 * min(2, len(_SWEARING.findall(lowered))) + 1.3 * min(
+        2, len(_ANGER.findall(lowered))
+    )
     if len(words) >= 4 and shouted >= 3 and shouted / len(words) > 0.3:
         push["angry"] += 1.2
     if _EXCLAIMED.search(text):
         push["angry"] += 0.6
         push["frustrated"] += 0.3
-    push["frustrated"] += 1.0 * min(2, len(_WEARY.findall(text)))
-    push["worried"] += 1.2 * min(1, len(_FEAR.findall(text)))
+    push["frustrated"] += 1.0 * min(2, len(_WEARY.findall(lowered)))
+    push["worried"] += 1.2 * min(1, len(_FEAR.findall(lowered)))
     return push
 
 

@@ -70,6 +70,10 @@ class LocalProvider:
             )
         return ModelAnswer(text=_json(answer), usage=Usage(), model=request.model or self.name)
 
+    def reader(self) -> Reader:
+        """The loaded model itself, for what the provider's door does not carry (benchmarks, ranking)."""
+        return self._get_reader()
+
     def _get_reader(self) -> Reader:
         with self._lock:
             if self._reader is None:

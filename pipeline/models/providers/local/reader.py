@@ -11,7 +11,7 @@ from pipeline.models.providers.local.clarity import clarity
 from pipeline.models.providers.local.encoder import Encoder
 from pipeline.models.providers.local.fields import extract
 from pipeline.models.providers.local.language import LanguageReader
-from pipeline.models.providers.local.sentences import reading_text, sentences
+from pipeline.models.providers.local.sentences import reading_text, sentences, without_signature
 from pipeline.models.providers.local.summary import summary
 from pipeline.models.providers.local.trained import load_or_train
 from pipeline.models.providers.local.urgency import urgency
@@ -44,14 +44,15 @@ class Reader:
         """The triage answer as a plain mapping, in the shape of the `triage` task.
 
         No `topics` means all that were trained, no `languages` the eight most common in Europe. The time is
-        bounded: of a long mail the first 6,000 characters and at most 25 sentences are read.
+        bounded: of a long mail the first 6,000 characters and at most 21 sentences are read.
         """
         head, text = reading_text(subject, body)
-        said_lines = ([head] if head else []) + sentences(text)
-        vectors = self._encoder.encode(said_lines)
-        topic = self._trained.topics.answer(vectors, topics or self._trained.topics.topics)
+        said_lines = ([head] if head else []) + without_signature(sentences(text))
         whole = f"{head}\n{text}" if head else text
-        emotion = self._trained.emotion.answer(vectors, topic.weights, whole)
+        with self._encoder.alone():
+            vectors = self._encoder.encode(said_lines)
+            topic = self._trained.topics.answer(vectors, topics or self._trained.topics.topics)
+            emotion = self._trained.emotion.answer(vectors, topic.weights, whole)
         language = self._languages.read(text if len(text) > 40 else whole, languages or DEFAULT_LANGUAGES)
         fields = extract(subject, body, region=region, received=received)
         content = [
@@ -69,3 +70,9 @@ class Reader:
             "fields": fields,
             "summary": summary(said_lines, topic.telling, head),
         }
+
+    def displeasure(self, text: str) -> float:
+        """How far a text reads as frustrated or angry, 0..1: for ranking and for benchmarks."""
+        _, body = reading_text(None, text)
+        lines = sentences(body)
+        return self._trained.emotion.answer(self._encoder.encode(lines), (1.0,) * len(lines), body).displeased

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["MAX_CHARS", "clean", "reading_text", "sentences"]
+from pipeline.models.providers.local.cues import alternatives
+
+__all__ = ["MAX_CHARS", "clean", "reading_text", "sentences", "without_signature"]
 
 MAX_CHARS = 6_000
-_MAX_SENTENCES = 24
-_MAX_SENTENCE_CHARS = 300
+_FIRST_SENTENCES = 14
+_LAST_SENTENCES = 6
+_MAX_SENTENCE_CHARS = 220
 
 _END = re.compile(r"(?<=[.!?…。？！])[\"'”»)]{0,2}\s+|\s*\n\s*")
 _URL = re.compile(r"\b(?:https?://|www\.)\S{1,300}", re.IGNORECASE)
@@ -19,6 +22,9 @@ _BLANKS = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u3000]+")
 _ABBREVIATED = re.compile(
     r"\b(?:mr|mrs|ms|dr|nr|no|st|bzw|z\.b|ca|e\.g|i\.e|sr|sra|art|tel|etc|vs)\.$", re.IGNORECASE
 )
+
+_SIGN_OFF = re.compile(rf"{alternatives('names', 'sign_off')}[\s,.!–-]{{0,4}}")
+_POSTSCRIPT = re.compile(r"(?:ps|p\.s\.|p\.?-?s\.?:)(?!\w)")
 
 
 def clean(text: str) -> str:
@@ -35,6 +41,15 @@ def reading_text(subject: str | None, body: str) -> tuple[str, str]:
     return clean((subject or "")[:400]).strip(), clean(body[:MAX_CHARS]).strip()
 
 
+def without_signature(found: list[str]) -> list[str]:
+    """The sentences of a letter up to its closing formula, and what a postscript adds after it."""
+    for at, sentence in enumerate(found):
+        if _SIGN_OFF.fullmatch(sentence.lower()):
+            after = (i for i in range(at + 1, len(found)) if _POSTSCRIPT.match(found[i].lower()))
+            return found[:at] + found[next(after, len(found)) :]
+    return found
+
+
 def _goes_on(before: str, after: str) -> bool:
     """Whether `after` is the rest of the sentence that `before` began."""
     if _ABBREVIATED.search(before):
@@ -44,10 +59,10 @@ def _goes_on(before: str, after: str) -> bool:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of `text` in order, at most 24 of at most 300 characters.
+    """The sentences of `text` in order, at most 20 of at most 220 characters.
 
     Lines that a mail program wrapped are joined again where the next begins in lower case. In a longer text
-    the first sixteen and the last eight are kept: people ask at the start or at the end.
+    the first fourteen and the last six are kept: people ask at the start or at the end.
     """
     found: list[str] = []
     for piece in _END.split(text):
@@ -61,6 +76,6 @@ def sentences(text: str) -> list[str]:
                 continue
         found.append(piece[:_MAX_SENTENCE_CHARS])
     found = [sentence for sentence in found if _LETTERS.search(sentence)]
-    if len(found) > _MAX_SENTENCES:
-        found = [*found[:16], *found[-8:]]
+    if len(found) > _FIRST_SENTENCES + _LAST_SENTENCES:
+        found = [*found[:_FIRST_SENTENCES], *found[-_LAST_SENTENCES:]]
     return found

@@ -141,7 +141,7 @@ def _pooled(shares: Doubles, said: Doubles) -> tuple[Doubles, float]:
 
     A weighted geometric mean: sentences that say something speak, greetings and signatures hardly do.
     """
-    weight = said + 1e-3
+    weight = said**2 + 1e-3
     logs = (np.log(shares + _FLOOR) * weight[:, None]).sum(axis=0) / weight.sum()
     pooled = np.exp(logs - logs.max())
     pooled /= pooled.sum()

@@ -47,7 +47,8 @@ def load_or_train(
         found = _read(path, key)
         if found is not None:
             return found
-    trained = _train(encoder, lines, moods, key)
+    with encoder.alone():
+        trained = _train(encoder, lines, moods, key)
     if path is not None:
         _write(path, trained)
     return trained
@@ -95,7 +96,7 @@ def _write(path: Path, trained: Trained) -> None:
 def _read(path: Path, key: str) -> Trained | None:
     """The cached weights, or None where the file is missing, cut, foreign or of another shape."""
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             about = json.loads(bytes(data["about"]))
             topic_weights = Weights(data["topic_matrix"], data["topic_bias"])
             emotion_weights = Weights(data["emotion_matrix"], data["emotion_bias"])

@@ -27,7 +27,7 @@ def urgency(content: Sequence[str], topic: str, emotion: str) -> str:
     What a mail says of itself only ever raises it: "not urgent" makes a mail low, never one that also tells
     of an outage, a break-in or a deadline.
     """
-    text = _POLITE.sub(" ", "\n".join(content))
+    text = _POLITE.sub(" ", "\n".join(content).lower())
     denied = _NOT_URGENT.search(text) is not None
     text = _NOT_URGENT.sub(" ", text)
     if _CRITICAL.search(text):

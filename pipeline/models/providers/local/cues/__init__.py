@@ -1,7 +1,8 @@
 """Cue words and phrases in many languages, read from the text files beside this module.
 
 A file has `[section]` headings; each further line holds alternatives of one regular expression, joined by
-`|` (or, where a module says so, words or `key: value`). Lines that begin with `# ` are comments. Matching ignores case.
+`|` (or, where a module says so, words or `key: value`), in lower case. Lines that begin with `# ` are
+comments.
 """
 
 from __future__ import annotations
@@ -34,9 +35,13 @@ def alternatives(file: str, section: str) -> str:
     return f"(?:{'|'.join(lines(file, section))})"
 
 
-def phrases(file: str, section: str) -> re.Pattern[str]:
-    """The section as an expression that matches whole words only."""
-    return re.compile(rf"(?<!\w){alternatives(file, section)}(?!\w)", re.IGNORECASE)
+def phrases(file: str, section: str, *, ignore_case: bool = False) -> re.Pattern[str]:
+    """The section as an expression that matches whole words only.
+
+    It is for lower-cased text, which is searched twice as fast, unless `ignore_case` is set for those who need
+    the places in the text as it was written.
+    """
+    return re.compile(rf"(?<!\w){alternatives(file, section)}(?!\w)", re.IGNORECASE if ignore_case else 0)
 
 
 def words(file: str, section: str) -> frozenset[str]:

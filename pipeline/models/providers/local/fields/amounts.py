@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from pipeline.models.providers.local.cues import alternatives
+from pipeline.models.providers.local.cues import alternatives, lines
 from pipeline.models.providers.local.fields.spans import Found
 
 __all__ = ["amounts"]
@@ -22,7 +22,7 @@ _SIGNS = {
     "zł": "PLN",
     "kč": "CZK",
 }
-_CODES = "EUR|USD|GBP|CHF|PLN|CZK|SEK|NOK|DKK|HUF|RON|BGN|TRY|CAD|AUD|NZD|JPY|CNY|INR|BRL|MXN|ZAR|SGD|HKD|AED|ILS|THB|UAH|RUB|KZT"
+_CODES = "|".join(lines("amounts", "codes"))
 _WORDS = {
     r"euros?|eur(?:o|ó)s?|evro": "EUR",
     r"(?:us )?dollars?|d[óo]lar(?:es)?|dollar[io]?|dólares|bucks": "USD",
@@ -43,7 +43,7 @@ _NUMBER = r"\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3}){1,4}(?:[.,]\d{1,2})?(?!\d)|\d{
 _SIGN = r"(?:[A-Z]{0,3}[$€£¥₹₺₽₩]|R\$)"
 _WORD = "|".join(_WORDS)
 _BEFORE = re.compile(
-    rf"(?<![\w$€£])(?P<unit>{_SIGN}|(?:{_CODES})(?=[\s\d]))\s?(?P<number>{_NUMBER})(?:\s?[-–]{{1,2}}(?!\w))?(?P<k>[kK]\b)?"
+    rf"(?<![\w$€£])(?P<unit>{_SIGN}|(?:{_CODES})(?=[\s\d]))\s?(?P<number>{_NUMBER})(?:\s?[-–]{{1,2}}(?!\w))?"
 )
 _AFTER = re.compile(
     rf"(?<![\w.,#/-])(?P<number>{_NUMBER})(?:,[-–]{{1,2}})?\s?(?P<unit>[€$£¥₹₺₽₩]|(?:{_CODES}|zł|zl|Kč|kr|Ft)(?!\w)|(?i:{_WORD})(?!\w))"

@@ -49,7 +49,9 @@ _COMPACT = re.compile(
 )
 _TO = re.compile(r"\s(?:to|and|until|till|-)\s(?P<value>\d{6}|\d{8})(?!\w)", re.IGNORECASE)
 _NTH = rf"{_DAY} ?(?:st|nd|rd|th)\b"
-_NOT_A_DAY = r"(?!\s?(?:time|floor|party|generation|street|st\b|ave|avenue|line|grade|party|item|row))"
+_NOT_A_DAY = (
+    r"(?!\s?(?:time|floor|party|generation|street|st\b|ave|avenue|line|grade|item|row|of (?:each|every)))"
+)
 _BARE_ORDINAL = re.compile(
     rf"(?<!\w)(?:the|from|until|till|to|on|between|and)\s(?P<value>{_NTH}){_NOT_A_DAY}", re.IGNORECASE
 )
@@ -63,7 +65,8 @@ _DISTANCE = reduce(
 _RELATIVE = re.compile(
     rf"(?<!\w)(?:{alternatives('dates', 'near_day')}|{_DISTANCE}(?: next week)?)(?!\w)", re.IGNORECASE
 )
-_PERIOD = phrases("dates", "period")
+_PERIOD = phrases("dates", "period", ignore_case=True)
+_AHEAD_DAYS = 120
 _MAY_BE_A_VERB = frozenset({"may", "march", "mar", "mag", "set", "out", "fev", "gen", "ago", "mars", "marco"})
 
 
@@ -126,15 +129,17 @@ def _iso(value: str) -> str | None:
 
 
 def _year(month: int, day: int, today: date | None) -> int | None:
-    """The year that brings the date closest to the day of receipt; None without one."""
+    """The year of a date without one: the last such day, or the next if it is at most four months ahead.
+
+    None without a day of receipt, and for a day that no year around it has.
+    """
     if today is None:
         return None
-    days: list[tuple[int, int]] = []
-    for year in (today.year - 1, today.year, today.year + 1):
+    for year in (today.year + 1, today.year, today.year - 1):
         value = _day(year, month, day)
-        if value is not None:
-            days.append((abs((date.fromisoformat(value) - today).days), year))
-    return min(days)[1] if days else None
+        if value is not None and (date.fromisoformat(value) - today).days <= _AHEAD_DAYS:
+            return year
+    return None
 
 
 def _numeric(value: str, today: date | None, region: str | None) -> str | None:

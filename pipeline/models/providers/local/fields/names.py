@@ -10,7 +10,7 @@ from pipeline.models.providers.local.fields.spans import Found
 __all__ = ["names"]
 
 _CAPITAL = r"[A-ZÀ-ÖØ-ÞĀ-Ž]"
-_PARTICLE = r"(?:(?:van|von|de|der|den|da|di|du|la|le|dos|zu|el|al|bin|ten) ){0,2}"
+_PARTICLE = r"(?:(?:van|von|de|del|della|do|das|der|den|da|di|du|la|le|dos|zu|el|al|bin|ten) ){0,2}"
 _NAME = rf"{_CAPITAL}[\w'’.-]{{1,24}}(?: {_PARTICLE}{_CAPITAL}[\w'’.-]{{0,24}}){{0,3}}"
 _TITLE = r"(?:(?:Mr|Mrs|Ms|Dr|Prof|Herr|Frau|M|Mme|Sr|Sra|Sig|Pan|Pani)\.? ){0,2}"
 _STATED = re.compile(rf"(?<!\w)(?i:{alternatives('names', 'stated')})\s{{1,3}}(?P<name>{_TITLE}{_NAME})")
@@ -20,7 +20,8 @@ _INTRODUCED = re.compile(
 )
 # Chat writers keep to lower case: then at most two words, none of them an everyday one.
 _LOWER = re.compile(
-    rf"(?<!\w)(?:{alternatives('names', 'stated_in_chat')})\s(?P<name>[^\W\d_][\w'’-]{{1,20}}(?: [^\W\d_][\w'’-]{{2,20}})?)",
+    rf"(?<!\w)(?:{alternatives('names', 'stated_in_chat')})\s"
+    r"(?P<name>[^\W\d_][\w'’-]{1,20}(?: [^\W\d_][\w'’-]{2,20})?)",
     re.IGNORECASE,
 )
 _COMMON = words("names", "common")
@@ -29,7 +30,7 @@ _SIGNED = re.compile(
     rf"(?im:^[ \t]*{_CLOSING}[ \t]*[,.!\-–]?[ \t]*)(?:\n[ \t]*){{1,2}}(?P<name>{_TITLE}{_NAME})[ \t]*(?=[,\n|]|$)"
 )
 _SIGNED_INLINE = re.compile(rf"(?im:(?:^|[.!?]\s)[ \t]*{_CLOSING}),? (?P<name>{_NAME})\.?\s*$")
-_NOT_NAMES = phrases("names", "not_a_name")
+_NOT_NAMES = phrases("names", "not_a_name", ignore_case=True)
 
 
 def names(text: str) -> list[Found]:

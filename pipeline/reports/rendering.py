@@ -1,0 +1,147 @@
+"""The report as people and programs read it: Markdown, HTML, CSV, JSON. All of one `Report`, none counts anew."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.reports.export import safe_cell
+from pipeline.reports.measures import Report
+from pipeline.reports.rates import Outcomes, Share
+from pipeline.reports.tables import Table, sections, summary
+
+
+def render(report: Report, format: str) -> str:
+    """The report as `md`, `html`, `csv` or `json`; raises `InputError` for another format."""
+    try:
+        return FORMATS[format](report)
+    except KeyError:
+        raise InputError(f"{format!r} is not a form of the report; there are {', '.join(FORMATS)}") from None
+
+
+def markdown(report: Report) -> str:
+    lines = [f"# Support week {report.week}", "", *[f"{line}  " for line in summary(report)], ""]
+    for table in sections(report):
+        lines += [f"## {table.title}", ""]
+        if table.note:
+            lines += [table.note, ""]
+        if table.rows:
+            lines += [
+                "| " + " | ".join(_cell(head) for head in table.heads) + " |",
+                "|" + "|".join("---" if n < table.words else "---:" for n in range(len(table.heads))) + "|",
+                *["| " + " | ".join(_cell(value) for value in row) + " |" for row in table.rows],
+                "",
+            ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def html(report: Report) -> str:
+    """A page that stands alone: no script, no remote part; its styles are its own."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("pipeline.reports", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(
+        report=report, summary=summary(report), tables=sections(report), line=_points(report)
+    )
+
+
+def as_csv(report: Report) -> str:
+    """One row per figure: section, what, measure, value; the same figures as in `json`."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(["week", "section", "what", "measure", "value"])
+    for section, value in as_json(report).items():
+        if isinstance(value, dict | list):
+            for path, leaf in _leaves(value):
+                what, _, measure = path.rpartition("/")
+                writer.writerow([report.week, section, safe_cell(what), measure, safe_cell(leaf)])
+        elif section != "week":
+            writer.writerow([report.week, section, "", "", safe_cell(value)])
+    return out.getvalue()
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The whole report; shares as {"count", "of", "share", "low", "high"}, money as text, seconds as numbers."""
+    document = _plain(report)
+    assert isinstance(document, dict)
+    return document
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Outcomes):
+        fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+        return {**fields, "reviewed": value.reviewed, "rewrite_rate": _plain(value.rewrite)}
+    if isinstance(value, Share):
+        low, high = value.interval or (None, None)
+        return {"count": value.count, "of": value.of, "share": value.value, "low": low, "high": high}
+    if dataclasses.is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return [(path, " ".join(value))]
+    if isinstance(value, dict):
+        items = [(str(key), item) for key, item in value.items()]
+    elif isinstance(value, list):
+        # ["mini", "timeout", 3] is a figure with its name before it
+        items = [
+            (" ".join(item[:-1]), item[-1]) if _named(item) else (_name(item, n), item)
+            for n, item in enumerate(value)
+        ]
+    else:
+        return [(path, value)]
+    return [leaf for key, item in items for leaf in _leaves(item, f"{path}/{key}" if path else key)]
+
+
+def _named(item: Any) -> bool:
+    return isinstance(item, list) and len(item) > 1 and all(isinstance(part, str) for part in item[:-1])
+
+
+def _name(item: Any, number: int) -> str:
+    """How a row of a list is called in the CSV: by what names it, else by its number."""
+    if isinstance(item, dict):
+        for keys in (("key",), ("by",), ("week",), ("field",), ("route", "task", "model"), ("day", "what")):
+            if all(key in item and not isinstance(item[key], dict) for key in keys):
+                parts = [item[key] if isinstance(item[key], list) else [item[key]] for key in keys]
+                return " ".join(str(part) for many in parts for part in many)
+    return str(number)
+
+
+def _cell(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def _points(report: Report) -> list[tuple[str, float | None, str]]:
+    """(week, rewrite rate or None, words) of the line."""
+    return [(p.week, p.outcomes.rewrite.value, p.outcomes.rewrite.in_words()) for p in report.line]
+
+
+FORMATS: dict[str, Callable[[Report], str]] = {
+    "md": markdown,
+    "html": html,
+    "csv": as_csv,
+    "json": lambda report: json.dumps(as_json(report), ensure_ascii=False, indent=2) + "\n",
+}
+
+__all__ = ["FORMATS", "Table", "as_csv", "as_json", "html", "markdown", "render"]

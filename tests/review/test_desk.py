@@ -1,0 +1,396 @@
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from pipeline.db.moves import move
+from pipeline.db.reviews import supersede_open
+from pipeline.db.store import Store
+from pipeline.db.tables import drafts, messages, moves, replies, reviews, tickets
+from pipeline.db.types import now
+from pipeline.delivery import send
+from pipeline.errors import ConfigError, ConflictError, InputError, NotFoundError
+from pipeline.lifecycle import Status
+from pipeline.review.agents import Agent, add
+from pipeline.review.desk import CLAIM, Desk
+from pipeline.review.replying import answer_address, answer_references, answer_subject
+from tests.web import seed
+
+
+@pytest.fixture
+def desk(store: Store) -> Desk:
+    return Desk(
+        store,
+        undo=timedelta(seconds=10),
+        own_addresses=frozenset({"help@shop.example"}),
+        domain_of=lambda _inbox: "shop.example",
+        mark_sent=send.mark_sent,
+        send_again=send.send_again,
+    )
+
+
+@pytest.fixture
+def anna(store: Store) -> Agent:
+    return add(store, "anna@shop.example", "agent", "Anna")
+
+
+@pytest.fixture
+def ben(store: Store) -> Agent:
+    return add(store, "ben@shop.example", "agent")
+
+
+def one(store: Store, table: sa.Table, **where: Any) -> Any:
+    with store.read() as c:
+        conditions = [table.c[name] == value for name, value in where.items()]
+        return c.execute(sa.select(table).where(*conditions).order_by(table.c.id.desc())).first()
+
+
+def review_of(store: Store, ticket_id: int) -> Any:
+    return one(store, reviews, ticket_id=ticket_id, state="open")
+
+
+def version_of(store: Store, ticket_id: int) -> int:
+    return int(one(store, tickets, id=ticket_id).version)
+
+
+def test_an_approved_draft_becomes_a_reply_that_waits_in_its_thread(desk: Desk, anna: Agent) -> None:
+    store = desk.store
+    ticket_id = seed.ticket(store, subject="Where is my order?")
+    review = review_of(store, ticket_id)
+    decided = desk.approve(review.id, anna, version_of(store, ticket_id))
+    assert (decided.outcome, decided.edit_share) == ("as_is", 0.0)
+    asked = one(store, messages, ticket_id=ticket_id)
+    reply = one(store, replies, ticket_id=ticket_id)
+    draft = one(store, drafts, ticket_id=ticket_id)
+    assert (reply.state, reply.attempts, reply.text) == ("waiting", 0, draft.text)
+    assert (reply.to_address, reply.subject) == ("mia@example.net", "Re: Where is my order?")
+    assert reply.in_reply_to == asked.message_id
+    assert reply.references == ["first@mail.example.net", asked.message_id]
+    assert reply.message_id.endswith("@shop.example")
+    ticket = one(store, tickets, id=ticket_id)
+    assert (ticket.status, ticket.version) == ("approved", decided.version)
+    assert ticket.due_at > now() + timedelta(seconds=5)  # the undo window
+    row = one(store, reviews, id=review.id)
+    assert (row.state, row.action, row.outcome, row.decided_by) == ("decided", "approve", "as_is", anna.id)
+    assert row.sent_text == draft.text
+    assert one(store, moves, ticket_id=ticket_id).who == "agent:anna@shop.example"
+
+
+def test_an_edit_is_measured_against_the_draft(desk: Desk, anna: Agent) -> None:
+    ticket_id = seed.ticket(
+        desk.store, draft="Hi Mia,\n\nyour order comes on Friday at noon.\n\nBest regards"
+    )
+    text = "Hello Mia,\r\n\r\nyour order comes on Monday at noon.  \r\n\r\nBest regards"
+    decided = desk.edit(review_of(desk.store, ticket_id).id, anna, version_of(desk.store, ticket_id), text)
+    assert (decided.outcome, decided.edit_share) == ("light", pytest.approx(1 / 8))
+    reply = one(desk.store, replies, ticket_id=ticket_id)
+    assert reply.text == "Hello Mia,\n\nyour order comes on Monday at noon.\n\nBest regards"
+    row = one(desk.store, reviews, ticket_id=ticket_id)
+    assert row.hter == pytest.approx(1 / 8)
+    assert row.outcome_why == "the greeting changed too, which does not count"
+
+
+@pytest.mark.parametrize("text", ["", "  \n\t ", "\u200b\x00"])
+def test_an_empty_reply_is_refused_and_changes_nothing(desk: Desk, anna: Agent, text: str) -> None:
+    ticket_id = seed.ticket(desk.store)
+    review = review_of(desk.store, ticket_id)
+    with pytest.raises(InputError, match="empty"):
+        desk.edit(review.id, anna, version_of(desk.store, ticket_id), text)
+    assert one(desk.store, replies) is None
+    assert review_of(desk.store, ticket_id).id == review.id
+
+
+def test_a_blocked_draft_goes_out_only_edited(desk: Desk, anna: Agent) -> None:
+    ticket_id = seed.ticket(
+        desk.store, draft="We refunded 50 EUR.", blocked=("it says that a refund was made",)
+    )
+    review, version = review_of(desk.store, ticket_id), version_of(desk.store, ticket_id)
+    with pytest.raises(InputError, match="it says that a refund was made"):
+        desk.approve(review.id, anna, version)
+    with pytest.raises(InputError, match="may not go out"):
+        desk.edit(review.id, anna, version, "We  refunded\n50 EUR.")
+    assert desk.edit(review.id, anna, version, "We will look into it.").outcome == "rewritten"
+
+
+def test_a_rejected_draft_leaves_the_ticket_to_a_person(desk: Desk, anna: Agent) -> None:
+    ticket_id = seed.ticket(desk.store)
+    first = review_of(desk.store, ticket_id)
+    decided = desk.reject(first.id, anna, version_of(desk.store, ticket_id), "wrong_facts")
+    assert decided.outcome == "rejected"
+    second = review_of(desk.store, ticket_id)
+    assert (second.reason, second.draft_id) == ("human_route", None)
+    assert second.detail == "The draft was rejected: wrong facts; an answer is still due."
+    assert one(desk.store, tickets, id=ticket_id).status == "in_review"
+    with pytest.raises(InputError, match="no draft"):
+        desk.approve(second.id, anna, decided.version)
+    answered = desk.replace(second.id, anna, decided.version, "Dear Mia, it is on its way.")
+    assert answered.outcome is None
+    assert one(desk.store, reviews, id=first.id).outcome == "rejected"
+    assert one(desk.store, replies, ticket_id=ticket_id).review_id == second.id
+
+
+def test_a_draft_that_was_not_needed_closes_the_ticket(desk: Desk, anna: Agent) -> None:
+    ticket_id = seed.ticket(desk.store)
+    desk.reject(review_of(desk.store, ticket_id).id, anna, version_of(desk.store, ticket_id), "not_needed")
+    assert one(desk.store, tickets, id=ticket_id).status == "closed"
+    assert review_of(desk.store, ticket_id) is None
+
+
+def test_rejecting_needs_a_reason(desk: Desk, anna: Agent) -> None:
+    ticket_id = seed.ticket(desk.store)
+    review, version = review_of(desk.store, ticket_id), version_of(desk.store, ticket_id)
+    for reason, text in (("", ""), ("meh", ""), ("other", "  ")):
+        with pytest.raises(InputError):
+            desk.reject(review.id, anna, version, reason, text)
+    assert desk.reject(review.id, anna, version, "other", "names a competitor").outcome == "rejected"
+    assert "names a competitor" in review_of(desk.store, ticket_id).detail
+
+
+def test_answering_without_the_draft_counts_as_replaced(desk: Desk, anna: Agent) -> None:
+    ticket_id = seed.ticket(desk.store)
+    decided = desk.replace(
+        review_of(desk.store, ticket_id).id, anna, version_of(desk.store, ticket_id), "My words."
+    )
+    assert (decided.outcome, decided.edit_share) == ("replaced", None)
+
+
+def test_closing_says_nothing_about_the_draft(desk: Desk, anna: Agent) -> None:
+    ticket_id = seed.ticket(desk.store)
+    decided = desk.close(
+        review_of(desk.store, ticket_id).id, anna, version_of(desk.store, ticket_id), "by phone"
+    )
+    assert decided.outcome == "unscorable"
+    assert one(desk.store, reviews, ticket_id=ticket_id).outcome_why == "closed without an answer"
+    assert one(desk.store, tickets, id=ticket_id).status == "closed"
+    new = desk.reopen(ticket_id, anna, decided.version, "it came up again")
+    assert review_of(desk.store, ticket_id).detail == "Anna reopened it: it came up again."
+    assert version_of(desk.store, ticket_id) == new
+
+
+def test_a_stale_version_is_told_what_changed(desk: Desk, anna: Agent, ben: Agent) -> None:
+    ticket_id = seed.ticket(desk.store)
+    review, version = review_of(desk.store, ticket_id), version_of(desk.store, ticket_id)
+    with desk.store.write() as c:
+        move(c, ticket_id, Status.IN_REVIEW, who="agent:ben", why="Ben asked the warehouse")
+    with pytest.raises(ConflictError, match="Ben asked the warehouse"):
+        desk.approve(review.id, anna, version)
+    assert one(desk.store, replies) is None
+
+
+def test_a_newer_message_takes_the_draft_away(desk: Desk, anna: Agent) -> None:
+    ticket_id = seed.ticket(desk.store)
+    review, version = review_of(desk.store, ticket_id), version_of(desk.store, ticket_id)
+    with desk.store.write() as c:
+        supersede_open(c, ticket_id, "a newer message")
+        move(c, ticket_id, Status.RECEIVED, who="intake", why="a newer message")
+    with pytest.raises(ConflictError, match="superseded"):
+        desk.approve(review.id, anna, version)
+
+
+def test_of_two_who_approve_at_once_exactly_one_wins(desk: Desk, anna: Agent, ben: Agent) -> None:
+    ticket_id = seed.ticket(desk.store)
+    review, version = review_of(desk.store, ticket_id), version_of(desk.store, ticket_id)
+    start = threading.Barrier(8)
+    results: list[str] = []
+
+    def go(act: Callable[[], object]) -> None:
+        start.wait()
+        try:
+            act()
+            results.append("won")
+        except ConflictError as error:
+            results.append(str(error))
+
+    acts: list[Callable[[], object]] = []
+    for agent in (anna, ben) * 2:
+        acts.append(lambda agent=agent: desk.approve(review.id, agent, version))  # type: ignore[misc]
+        acts.append(lambda agent=agent: desk.edit(review.id, agent, version, "Mine."))  # type: ignore[misc]
+    threads = [threading.Thread(target=go, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert results.count("won") == 1
+    assert len(results) == 8
+    assert all("already decided" in words for words in results if words != "won")
+    with desk.store.read() as c:
+        assert c.execute(sa.select(sa.func.count()).select_from(replies)).scalar_one() == 1
+
+
+def test_a_taken_row_is_refused_to_others_until_it_expires(desk: Desk, anna: Agent, ben: Agent) -> None:
+    store = desk.store
+    ticket_id = seed.ticket(store)
+    review, version = review_of(store, ticket_id), version_of(store, ticket_id)
+    until = desk.claim(review.id, anna)
+    assert now() < until <= now() + CLAIM
+    with pytest.raises(ConflictError, match=r"anna@shop\.example has taken"):
+        desk.claim(review.id, ben)
+    with pytest.raises(ConflictError, match=r"anna@shop\.example has taken"):
+        desk.approve(review.id, ben, version)
+    with pytest.raises(InputError, match="lead"):
+        desk.claim(review.id, ben, take_over=True)
+    desk.claim(review.id, anna)  # her own: for longer
+    desk.release(review.id, ben)  # not his to give back
+    assert one(store, reviews, id=review.id).claimed_by == anna.id
+    with store.write() as c:
+        c.execute(reviews.update().values(claimed_until=now() - timedelta(seconds=1)))
+    desk.claim(review.id, ben)
+    lead = add(store, "lea@shop.example", "lead")
+    desk.claim(review.id, lead, take_over=True)
+    desk.release(review.id, lead)
+    assert desk.approve(review.id, anna, version).outcome == "as_is"
+    with pytest.raises(ConflictError, match="already decided"):
+        desk.claim(review.id, ben)
+
+
+def test_the_first_look_is_kept_once(desk: Desk) -> None:
+    ticket_id = seed.ticket(desk.store)
+    review = review_of(desk.store, ticket_id)
+    assert review.first_viewed_at is None
+    desk.seen(review.id)
+    first = one(desk.store, reviews, id=review.id).first_viewed_at
+    desk.seen(review.id)
+    assert first is not None
+    assert one(desk.store, reviews, id=review.id).first_viewed_at == first
+
+
+def test_an_approval_can_be_taken_back_until_it_is_tried(desk: Desk, anna: Agent) -> None:
+    store = desk.store
+    ticket_id = seed.ticket(store)
+    review = review_of(store, ticket_id)
+    decided = desk.approve(review.id, anna, version_of(store, ticket_id))
+    version = desk.withdraw(ticket_id, anna, decided.version)
+    assert one(store, replies) is None
+    row = review_of(store, ticket_id)
+    assert (row.id, row.outcome, row.sent_text, row.action) == (review.id, None, None, None)
+    again = desk.edit(review.id, anna, version, "Something else altogether.")
+    with store.write() as c:
+        c.execute(replies.update().values(state="sending", attempts=1))
+    with pytest.raises(ConflictError, match="too late"):
+        desk.withdraw(ticket_id, anna, again.version)
+
+
+def test_an_uncertain_reply_is_sent_again_under_the_same_message_id(desk: Desk, anna: Agent) -> None:
+    store = desk.store
+    ticket_id = seed.uncertain(store, anna)
+    before = one(store, replies, ticket_id=ticket_id)
+    review, version = review_of(store, ticket_id), version_of(store, ticket_id)
+    with pytest.raises(ConflictError):
+        desk.replace(review.id, anna, version, "Another one.")
+    with pytest.raises(InputError, match="sent"):
+        desk.resolve_uncertain(review.id, anna, version, "maybe")
+    desk.resolve_uncertain(review.id, anna, version, "resend")
+    after = one(store, replies, ticket_id=ticket_id)
+    assert (after.state, after.message_id, after.id) == ("waiting", before.message_id, before.id)
+    assert one(store, tickets, id=ticket_id).status == "approved"
+    with pytest.raises(ConflictError):
+        desk.resolve_uncertain(review.id, anna, version, "resend")
+
+
+def test_an_uncertain_reply_that_arrived_is_in_the_thread(desk: Desk, anna: Agent) -> None:
+    store = desk.store
+    ticket_id = seed.uncertain(store, anna)
+    decided = desk.resolve_uncertain(
+        review_of(store, ticket_id).id, anna, version_of(store, ticket_id), "sent"
+    )
+    assert decided.version == version_of(store, ticket_id)
+    assert one(store, tickets, id=ticket_id).status == "answered"
+    assert one(store, replies, ticket_id=ticket_id).state == "sent"
+    assert one(store, messages, ticket_id=ticket_id, direction="outbound").new_text.startswith("Hi Mia")
+
+
+def test_a_desk_without_delivery_cannot_settle(store: Store, anna: Agent) -> None:
+    ticket_id = seed.uncertain(store, anna)
+    with pytest.raises(ConfigError):
+        Desk(store).resolve_uncertain(
+            review_of(store, ticket_id).id, anna, version_of(store, ticket_id), "sent"
+        )
+    assert review_of(store, ticket_id) is not None
+
+
+def test_after_a_failed_sending_a_new_answer_withdraws_the_old_one(desk: Desk, anna: Agent) -> None:
+    store = desk.store
+    ticket_id = seed.ticket(store)
+    desk.approve(review_of(store, ticket_id).id, anna, version_of(store, ticket_id))
+    with store.write() as c:
+        c.execute(replies.update().values(state="failed"))
+        send._to_a_person(c, ticket_id, "no such mailbox")
+    desk.replace(review_of(store, ticket_id).id, anna, version_of(store, ticket_id), "Once more.")
+    with store.read() as c:
+        found = c.execute(sa.select(replies.c.text, replies.c.state).order_by(replies.c.id)).all()
+    assert [(row.state, row.text == "Once more.") for row in found] == [
+        ("withdrawn", False),
+        ("waiting", True),
+    ]
+
+
+def test_notes_are_only_added_to(desk: Desk, anna: Agent, ben: Agent) -> None:
+    ticket_id = seed.ticket(desk.store)
+    review = review_of(desk.store, ticket_id)
+    desk.note(review.id, anna, "asked the warehouse")
+    desk.note(review.id, ben, "they are closed")
+    desk.reject(review.id, ben, version_of(desk.store, ticket_id), "other", "too early")
+    lines = one(desk.store, reviews, id=review.id).note.splitlines()
+    assert [line.partition(", ")[2] or line for line in lines] == [
+        "Anna: asked the warehouse", "ben@shop.example: they are closed", "too early",
+    ]  # fmt: skip
+
+
+def test_what_does_not_exist_is_told(desk: Desk, anna: Agent) -> None:
+    with pytest.raises(NotFoundError, match="review 99"):
+        desk.approve(99, anna, 1)
+    with pytest.raises(NotFoundError, match="ticket 99"):
+        desk.reopen(99, anna, 1)
+
+
+def test_a_message_without_an_address_cannot_be_answered(desk: Desk, anna: Agent) -> None:
+    ticket_id = seed.ticket(desk.store, address="not an address")
+    review, version = review_of(desk.store, ticket_id), version_of(desk.store, ticket_id)
+    with pytest.raises(InputError, match="no address"):
+        desk.approve(review.id, anna, version)
+    assert review_of(desk.store, ticket_id).state == "open"  # rolled back whole
+    assert version_of(desk.store, ticket_id) == version
+
+
+@pytest.mark.parametrize(
+    ("reply_to", "to"),
+    [
+        ([], "mia@example.net"),
+        ([{"name": "", "address": "orders@example.net"}], "orders@example.net"),
+        ([{"address": "a@b.example"}, {"address": "c@d.example"}], "mia@example.net"),
+        ([{"address": "help@shop.example"}], "mia@example.net"),
+        ([{"address": "x@y.example\r\nBcc: z@z.example"}], "mia@example.net"),
+        ([{"address": "<x@y.example>"}], "mia@example.net"),
+        ([{"address": None}], "mia@example.net"),
+        ([{}], "mia@example.net"),
+    ],
+)
+def test_reply_to_is_used_only_when_it_is_one_sound_address(reply_to: list[Any], to: str) -> None:
+    assert answer_address(reply_to, "mia@example.net", ["Help@shop.example"]) == to
+
+
+@pytest.mark.parametrize(
+    ("subject", "answer"),
+    [
+        ("Order", "Re: Order"),
+        ("Re: Order", "Re: Order"),
+        ("AW: Bestellung", "AW: Bestellung"),
+        ("re[2]: x", "re[2]: x"),
+        ("", "Re:"),
+        ("a\r\nBcc: b@c.example", "Re: a Bcc: b@c.example"),
+        ("Regarding x", "Re: Regarding x"),
+    ],
+)
+def test_the_subject_is_kept_behind_one_re(subject: str, answer: str) -> None:
+    assert answer_subject(subject) == answer
+
+
+def test_references_keep_the_first_and_the_newest() -> None:
+    long = [f"{n}@x" for n in range(50)]
+    found = answer_references(long, "last@x")
+    assert len(found) == 20
+    assert (found[0], found[-2], found[-1]) == ("0@x", "49@x", "last@x")
+    assert answer_references(["a@x", "a@x"], None) == ["a@x"]

@@ -1,0 +1,158 @@
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from pipeline.db.store import Store
+from pipeline.db.tables import corrections, tickets
+from pipeline.errors import ConflictError, InputError, NotFoundError
+from pipeline.review import queue
+from pipeline.review.corrections import correct
+from pipeline.review.desk import Desk
+from pipeline.review.queue import Filters
+from pipeline.review.view import view
+from tests.web import seed
+
+TEAMS = {"billing": "billing", "order_shipping": "orders", "other": "support"}
+
+
+def all_ids(store: Store, filters: Filters, limit: int) -> list[int]:
+    found: list[int] = []
+    after = None
+    while True:
+        page = queue.page(store, filters, after=after, limit=limit)
+        found += [row.ticket_id for row in page.rows]
+        after = page.next
+        if after is None:
+            return found
+
+
+def test_the_queue_is_sorted_by_urgency_then_age_and_pages_meet(store: Store) -> None:
+    ids = [
+        seed.ticket(store, urgency=urgency, waited=timedelta(minutes=minutes))
+        for urgency, minutes in (
+            ("normal", 5), ("critical", 1), ("low", 900), ("normal", 60), ("high", 2), ("normal", 5),
+        )
+    ]  # fmt: skip
+    expected = [ids[1], ids[4], ids[3], ids[0], ids[5], ids[2]]
+    for limit in (1, 2, 4, 50):
+        assert all_ids(store, Filters(), limit) == expected
+    with pytest.raises(InputError):
+        queue.page(store, Filters(), after="nonsense")
+    with pytest.raises(InputError):
+        queue.page(store, Filters(), after=f"1~2026-01-01T00:00:00~{'9' * 40}")
+
+
+def test_filters_search_and_counts(store: Store) -> None:
+    who = seed.people(store)
+    mine = seed.ticket(store, topic="billing", language="de", urgency="high", subject="50% zu viel_bezahlt")
+    other = seed.ticket(store, reason="budget", draft=None, address="zoe@example.com", name="Zoë")
+    old = seed.ticket(store, text="my order is ORD-99812", waited=timedelta(days=2))
+    desk = Desk(store)
+    desk.claim(queue.page(store, Filters(topic="billing")).rows[0].review_id, who["anna"])
+
+    def ids(**wanted: object) -> set[int]:
+        return set(all_ids(store, Filters(**wanted), 50))  # type: ignore[arg-type]
+
+    assert ids() == {mine, other, old}
+    assert ids(topic="billing") == ids(language="de") == ids(urgency="high") == {mine}
+    assert ids(reason="budget") == {other}
+    assert ids(assignee=who["anna"].id) == {mine}
+    assert ids(waited=timedelta(days=1)) == {old}
+    assert ids(search="ord-99812") == {old}
+    assert ids(search="ZOE@EXAMPLE") == {other}
+    assert ids(search="50% zu viel_") == {mine}
+    assert ids(search="%") == {mine}
+    assert ids(search=f"#{other}") == {other}
+    assert ids(state="decided") == set()
+    counts = queue.counts(store)
+    assert counts.total == 3
+    assert counts.by["reason"] == {"budget": 1, "draft": 2}
+    assert counts.by["urgency"] == {"high": 1, "normal": 2}
+    row = next(row for row in queue.page(store, Filters()).rows if row.ticket_id == mine)
+    assert (row.claimed_by_email, row.model) == ("anna@shop.example", "gpt-6-luna")
+
+
+def test_new_rows_are_counted_from_a_known_one(store: Store) -> None:
+    seed.ticket(store)
+    since = queue.newest_id(store)
+    assert queue.newer(store, Filters(), since) == (0, since)
+    seed.ticket(store, topic="billing")
+    assert queue.newer(store, Filters(), since)[0] == 1
+    assert queue.newer(store, Filters(topic="other"), since)[0] == 0
+
+
+def test_after_a_decision_the_next_row_follows(store: Store) -> None:
+    agent = seed.people(store)["anna"]
+    first, second, third = (seed.ticket(store, waited=timedelta(hours=h)) for h in (3, 2, 1))
+    rows = {row.ticket_id: row for row in queue.page(store, Filters()).rows}
+    Desk(store).approve(rows[second].review_id, agent, rows[second].version)
+    assert queue.neighbour(store, Filters(), rows[second].review_id) == third
+    assert queue.neighbour(store, Filters(), rows[third].review_id) == first  # round to the first
+    assert queue.neighbour(store, Filters(topic="billing"), rows[first].review_id) is None
+    done = queue.page(store, Filters(state="decided")).rows
+    assert [(row.ticket_id, row.outcome) for row in done] == [(second, "as_is")]
+
+
+def test_a_correction_moves_the_ticket_to_the_right_team(store: Store) -> None:
+    agent = seed.people(store)["anna"]
+    ticket_id = seed.ticket(store)
+    version = view(store, ticket_id).ticket["version"]
+    changes = {"topic": "billing", "urgency": "critical", "language": "en", "clarity": "vague"}
+    changed = correct(store, ticket_id, agent, version, changes, TEAMS)
+    assert changed == {
+        "topic": ("order_shipping", "billing"), "urgency": ("normal", "critical"), "clarity": ("clear", "vague"),
+    }  # fmt: skip
+    found = view(store, ticket_id)
+    assert (found.ticket["topic"], found.ticket["team"], found.ticket["urgency_rank"]) == (
+        "billing",
+        "billing",
+        3,
+    )
+    assert found.ticket["version"] == version + 1
+    assert found.triage is not None
+    assert found.triage["clarity"] == "vague"
+    with store.read() as c:
+        rows = c.execute(sa.select(corrections).order_by(corrections.c.id)).all()
+    assert [(row.field, row.old, row.new, row.by_kind, row.by_name) for row in rows] == [
+        ("topic", "order_shipping", "billing", "agent", "agent:anna@shop.example"),
+        ("urgency", "normal", "critical", "agent", "agent:anna@shop.example"),
+        ("clarity", "clear", "vague", "agent", "agent:anna@shop.example"),
+    ]
+    with pytest.raises(ConflictError):
+        correct(store, ticket_id, agent, version, {"topic": "other"}, TEAMS)
+    assert correct(store, ticket_id, agent, version + 1, {"clarity": "vague"}, TEAMS) == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"topic": "nope"}, {"urgency": "soon"}, {"emotion": "x"}, {"language": "English!"},
+        {"status": "closed"}, {"fields": 1},
+    ],
+)  # fmt: skip
+def test_unknown_values_are_refused(sqlite_store: Store, changes: dict[str, object]) -> None:
+    agent = seed.people(sqlite_store)["anna"]
+    ticket_id = seed.ticket(sqlite_store)
+    version = view(sqlite_store, ticket_id).ticket["version"]
+    with pytest.raises(InputError):
+        correct(sqlite_store, ticket_id, agent, version, changes, TEAMS)
+    with sqlite_store.read() as c:
+        assert c.execute(sa.select(tickets.c.version)).scalar_one() == version
+
+
+def test_a_view_holds_all_of_a_ticket(store: Store) -> None:
+    ids = seed.inbox_of_a_day(store)
+    found = view(store, ids["double"])
+    assert found.unsupported == ["We have refunded the second payment of 49.00 EUR", "within 2 days"]
+    assert found.answers_to() == "jonas.berg@example.org"
+    assert found.messages[0]["attachments"][0]["filename"] == "statement 11-2026.pdf"
+    assert [move["to_status"] for move in found.moves] == ["received", "escalated", "in_review"]
+    assert len(found.calls) == 2
+    assert found.fields["invoice_numbers"] == [{"value": "INV-20931"}]
+    assert found.facts[0]["facts"]["flags"][0]["kind"] == "double_charge"
+    unsure = view(store, ids["uncertain"])
+    assert unsure.prior_reply is not None
+    assert unsure.prior_reply["state"] == "uncertain"
+    with pytest.raises(NotFoundError):
+        view(store, 999)

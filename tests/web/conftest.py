@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+
+from pipeline.db.store import Store
+from pipeline.review import sessions
+from pipeline.review.agents import Agent
+from tests.web import running, seed
+
+
+@dataclass(frozen=True)
+class Place:
+    """A served app on its own store: `ids` are tickets by name, `people` accounts by name."""
+
+    url: str
+    store: Store
+    ids: dict[str, int]
+    people: dict[str, Agent]
+    hinted: list[int]
+
+    def client(self, who: str | None = None) -> httpx2.Client:
+        """A browser's worth of client; logged in as `who`."""
+        client = httpx2.Client(base_url=self.url, headers={"accept": "text/html"}, timeout=20)
+        if who:
+            token, _session = sessions.start(self.store, self.people[who])
+            client.cookies.set("triage_session", token)
+        return client
+
+
+@pytest.fixture
+def place(sqlite_store: Store) -> Iterator[Place]:
+    ids = seed.inbox_of_a_day(sqlite_store)
+    from pipeline.review.agents import everyone
+
+    people = {agent.email.split("@")[0]: agent for agent, *_ in everyone(sqlite_store)}
+    hinted: list[int] = []
+    parts = running.parts_for(
+        sqlite_store, hint=hinted.append, report=lambda week: f"# Week {week or 'last'}\n\nRewrite rate 12%"
+    )
+    with running.serving(parts) as url:
+        yield Place(url, sqlite_store, ids, people, hinted)

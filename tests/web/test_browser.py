@@ -1,0 +1,190 @@
+"""The pages in a real Chromium: judged by keyboard alone, the diff live, hostile mail harmless."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from pipeline.db.tables import replies, reviews, tickets
+from pipeline.review import sessions
+from tests.kit.places import missing
+from tests.web import seed
+from tests.web.conftest import Place
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        missing("Chromium", "apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Watch:
+    """What a page did that it must not: script errors, refused scripts, dialogs, requests to elsewhere."""
+
+    def __init__(self, page: Page, own: str) -> None:
+        self.seen: list[str] = []
+        page.on("pageerror", lambda error: self.seen.append(f"error {error}"))
+        page.on("console", lambda m: self.seen.append(f"console {m.text}") if m.type == "error" else None)
+        page.on("dialog", lambda d: (self.seen.append(f"dialog {d.message}"), d.dismiss())[0])
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith((own, "data:")) else self.seen.append(f"fetched {r.url}"),
+        )
+
+
+@pytest.fixture
+def page(browser: Browser, place: Place) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=place.url)
+    token, _session = sessions.start(place.store, place.people["anna"])
+    context.add_cookies([{"name": "triage_session", "value": token, "url": place.url}])
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    watch = Watch(page, place.url)
+    yield page
+    assert watch.seen == []
+    context.close()
+
+
+def test_a_draft_is_judged_by_keyboard_alone(place: Place, page: Page) -> None:
+    page.goto("/")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/tickets/{place.ids['order']}")
+    with page.expect_response(lambda r: r.url.endswith("/seen")) as seen:
+        pass
+    assert seen.value.status == 204
+    page.keyboard.press("e")
+    page.keyboard.press("Control+A")
+    with page.expect_response(lambda r: r.url.endswith("/diff")):
+        page.keyboard.type("Hello Mia, it comes on Friday.")
+    page.locator("details.live summary").click()
+    page.locator("#diff ins").first.wait_for()
+    assert page.locator("button[data-unchanged]").is_disabled()
+    page.locator("#text").focus()
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("text=Your edit was approved and goes out.")
+    with place.store.read() as c:
+        assert c.execute(sa.select(replies.c.text).where(replies.c.state == "waiting")).scalar_one() == (
+            "Hello Mia, it comes on Friday."
+        )
+        row = c.execute(sa.select(reviews).where(reviews.c.ticket_id == place.ids["order"])).one()
+    assert (row.action, row.outcome) == ("edit", "rewritten")
+    assert row.first_viewed_at is not None
+
+
+def test_approve_take_reject_and_help_have_keys(place: Place, page: Page) -> None:
+    page.goto(f"/tickets/{place.ids['double']}")
+    page.keyboard.press("a")  # blocked: the key does nothing
+    assert page.locator("button[data-key=a]").is_disabled()
+    page.keyboard.press("?")
+    assert page.locator("#help").is_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("m")
+    page.wait_for_selector("text=taken by you")
+    page.keyboard.press("r")
+    page.locator("#reason").select_option("promised_too_much")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("text=The draft was rejected.")
+    page.goto(f"/tickets/{place.ids['german']}")
+    page.keyboard.press("a")
+    page.wait_for_selector("text=The draft was approved and goes out.")
+    with place.store.read() as c:
+        status = sa.select(tickets.c.status).where(tickets.c.id == place.ids["german"])
+        assert c.execute(status).scalar_one() == "approved"
+
+
+def test_new_rows_are_announced_without_moving_the_list(place: Place, page: Page) -> None:
+    page.goto("/")
+    before = page.locator("tr.row").count()
+    seed.ticket(place.store, subject="A new one")
+    # the page asks every 20 s; here at once
+    page.evaluate("htmx.trigger(document.querySelector('[hx-get^=\"/queue/news\"]'), 'every')")
+    page.wait_for_selector("text=1 new row since you opened this page.")
+    assert page.locator("tr.row").count() == before
+    page.get_by_role("link", name="Show it").click()
+    page.wait_for_selector("text=A new one")
+
+
+def test_more_rows_come_in_place(place: Place, page: Page) -> None:
+    for _ in range(50):
+        seed.ticket(place.store)
+    page.goto("/")
+    assert page.locator("tr.row").count() == 50
+    page.get_by_role("link", name="More").click()
+    page.wait_for_function("document.querySelectorAll('tr.row').length === 57")
+
+
+HOSTILE = [
+    "<script>window.owned=1;alert(1)</script>",
+    "<img src=x onerror=\"window.owned=1\"><img src='https://evil.example/pixel.gif'>",
+    "\"><svg onload=alert(1)>",
+    "'><iframe srcdoc='<script>parent.owned=1</script>'></iframe>",
+    "</textarea></title></style><script>owned=1</script>",
+    "{{ 7*7 }} {% raw %} ${7*7} javascript:alert(1)",
+    "<a href=\"javascript:alert(1)\">x</a><style>@import 'https://evil.example/a.css'</style>",
+    "<div hx-get='/logout' hx-trigger='load' hx-on:load='alert(1)'>&lt;script&gt;</div>",
+    "<meta http-equiv=refresh content='0;url=https://evil.example'><base href=https://evil.example>",
+    "=cmd|' /C calc'!A0\u202e\u0000\ud7ff",
+]  # fmt: skip
+
+
+def test_hostile_mail_executes_nothing_and_fetches_nothing(place: Place, page: Page) -> None:
+    ids = [
+        seed.ticket(
+            place.store, subject=text, name=text, text=text, quoted=f"> {text}", summary=text, draft=text,
+            detail=text, topic="other", fields={"order_numbers": [{"value": text, "normalised": text}]},
+            claims=({"text": text, "supported_by": "nothing"},), blocked=(text,), reasons=(text,),
+            files=((text.replace("\u0000", ""), "text/html", b"<script>parent.owned=1</script>"),),
+            facts={
+                "flags": [{"kind": "x", "text": text, "rows": [{"id": text}]}],
+                "more": {text[:20]: {"value": text, "source": text}},
+            },
+        )
+        for text in (hostile.replace("\u0000", "") for hostile in HOSTILE)
+    ]  # fmt: skip
+    page.goto("/")
+    assert page.evaluate("window.owned") is None
+    for ticket_id in ids:
+        page.goto(f"/tickets/{ticket_id}")
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("window.owned") is None
+        assert (
+            page.evaluate("document.querySelectorAll('main script, main iframe, main img, main svg').length")
+            == 0
+        )
+        assert page.url.endswith(f"/tickets/{ticket_id}")
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440])
+def test_no_page_is_wider_than_its_window(browser: Browser, place: Place, page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    for path in ["/", "/account", "/api/docs", *(f"/tickets/{number}" for number in place.ids.values())]:
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_every_control_has_a_name(place: Place, page: Page) -> None:
+    nameless = """() => [...document.querySelectorAll('input:not([type=hidden]), select, textarea, button, a')]
+        .filter(e => !(e.labels && e.labels.length) && !e.textContent.trim() && !e.getAttribute('aria-label'))
+        .map(e => e.outerHTML.slice(0, 120))"""
+    twice = "() => [...document.querySelectorAll('[id]')].map(e => e.id).filter((id, i, all) => all.indexOf(id) !== i)"
+    for path in ["/", "/account", *(f"/tickets/{number}" for number in place.ids.values())]:
+        page.goto(path)
+        assert page.evaluate(nameless) == [], path
+        assert page.evaluate(twice) == [], path
