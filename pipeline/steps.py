@@ -84,7 +84,7 @@ def triage(parts: Parts, lease: Lease) -> str:
             parts.routes,
             subject=unread.subject,
             body=unread.new_text or unread.text,
-            received=unread.received_at,
+            received=min(unread.sent_at or unread.received_at, unread.received_at),
             thread_length=length,
         )
     except AllModelsFailed as error:

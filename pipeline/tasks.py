@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-IN_PROCESS = "memory://"
+IN_PROCESS = "memory://localhost"
 ANNOUNCE_AGAIN_AFTER = timedelta(seconds=60)
 _SCHEMES = ("memory", "amqp", "amqps", "pyamqp", "redis", "rediss")
 ENOUGH_WAITING = 1000

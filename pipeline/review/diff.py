@@ -33,7 +33,40 @@ def diff(draft: str, text: str, language: str = "") -> list[Piece]:
         else:
             _add(pieces, "removed", before[step.src_start : step.src_end])
             _add(pieces, "added", after[step.dest_start : step.dest_end])
-    return pieces
+    return _together(pieces)
+
+
+def _together(pieces: list[Piece]) -> list[Piece]:
+    """Changed words with nothing but a space between them read as one change: first out, then in."""
+    found: list[Piece] = []
+    removed = added = gap = ""
+
+    def close() -> None:
+        nonlocal removed, added, gap
+        changes: list[tuple[Literal["same", "added", "removed"], str]] = [
+            ("removed", removed),
+            ("added", added),
+            ("same", gap),
+        ]
+        for kind, text in changes:
+            _add(found, kind, [text] if text else [])
+        removed = added = gap = ""
+
+    for piece in pieces:
+        if piece.kind == "same":
+            if piece.text.isspace() and "\n" not in piece.text and (removed or added):
+                gap += piece.text
+            else:
+                close()
+                _add(found, "same", [piece.text])
+            continue
+        removed, added, gap = removed + gap, added + gap, ""
+        if piece.kind == "removed":
+            removed += piece.text
+        else:
+            added += piece.text
+    close()
+    return found
 
 
 def _words(text: str) -> list[str]:

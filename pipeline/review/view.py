@@ -38,8 +38,8 @@ class TicketView:
     """Rows by column name. `review` is the open one or else the last; `draft` is the one it is about.
 
     `messages` carry their `attachments`; `triage` is the last one, with corrections applied in
-    `clarity` and `fields`; `fields` are those of the whole thread; `facts` are the last look-up's of each connector; `prior_reply` is the last
-    reply that did not go out, with the mail server's words.
+    `clarity` and `fields`; `fields` are those of the whole thread; `facts` are the last look-up's of
+    each connector; `prior_reply` is the last reply that did not go out, with the mail server's words.
     """
 
     ticket: Values
