@@ -145,7 +145,7 @@ def _looks(
         full = time.monotonic() >= reconcile_at
         if full:
             reconcile_at = time.monotonic() + RECONCILE_EVERY_S
-        yield sync(
+        looked = sync(
             client,
             inbox,
             store,
@@ -156,27 +156,37 @@ def _looks(
             suspects=suspects,
             progress=progress,
         )
-        _wait_for_news(client, inbox, stop, idle)
+        yield looked
+        if not looked.stored:  # while mail is fetched, news of more of it gets lost: look once more
+            _wait_for_news(client, inbox, stop, idle)
 
 
 def _wait_for_news(client: IMAPClient, inbox: ImapInbox, stop: threading.Event, idle: bool) -> None:
+    """Return when the server has news, or at the poll.
+
+    News that comes in one packet with the start of IDLE sticks in the library's buffer until IDLE ends; so
+    IDLE is ended and begun again, soon at first, then every half a minute.
+    """
     until = time.monotonic() + inbox.poll_s
     if not idle:
         stop.wait(inbox.poll_s)
         return
+    slice_s = 1.0
     with _plain(inbox):
-        client.idle()
-        try:
-            while not stop.is_set() and time.monotonic() < until:
-                said = client.idle_check(timeout=min(1.0, max(0.0, until - time.monotonic())))
-                if any(_is_news(line) for line in said):
-                    break
-        finally:
-            client.idle_done()
+        while not stop.is_set() and time.monotonic() < until:
+            end = min(until, time.monotonic() + slice_s)
+            slice_s = min(slice_s * 2, 30.0)
+            client.idle()
+            said: list[Any] = []
+            while not said and not stop.is_set() and time.monotonic() < end:
+                said = client.idle_check(timeout=min(1.0, max(0.01, end - time.monotonic())))
+            said += client.idle_done()[1]
+            if any(_is_news(line) for line in said):
+                return
 
 
-def _is_news(line: tuple[Any, ...]) -> bool:
-    return len(line) > 1 and line[1] in (b"EXISTS", b"EXPUNGE", b"RECENT")
+def _is_news(line: Any) -> bool:
+    return isinstance(line, tuple) and len(line) > 1 and line[1] in (b"EXISTS", b"RECENT")
 
 
 def sync(

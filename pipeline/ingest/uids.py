@@ -73,14 +73,15 @@ def opened(store: Store, inbox: ImapInbox, folder: Folder, split: Split) -> Reco
                 watermark=row.watermark,
                 complete=row.last_ok_at is not None,
             )
-    first = row is None or row.uidvalidity == NEVER
+    begin: date | None = None if isinstance(inbox.start, str) else inbox.start
+    if row is not None and row.uidvalidity != NEVER:
+        begin = (row.last_ok_at or _begun(store, inbox)).date() - MARGIN
     older: Sequence[int] = ()
     if inbox.start == "all":
         base = 0
-    elif inbox.start == "now" and first:
+    elif begin is None:
         base = folder.uidnext - 1
     else:
-        begin = inbox.start if first else (row.last_ok_at or _begun(store, inbox)).date() - MARGIN
         wanted, older = split(begin)
         base = (min(wanted) if wanted else folder.uidnext) - 1
     record = Record(inbox.name, inbox.folder, folder.uidvalidity, base, base, complete=False)

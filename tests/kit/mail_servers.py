@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -54,6 +55,13 @@ class Accepted:
         parsed = message_from_bytes(self.raw, policy=policy.default)
         assert isinstance(parsed, EmailMessage)
         return parsed
+
+    @property
+    def text(self) -> str:
+        """The body as its reader sees it: lines that end in a space go on (format=flowed, RFC 3676)."""
+        body = str(self.message.get_content()).replace("\r\n", "\n")
+        assert self.message["Content-Type"].params["format"] == "flowed"
+        return re.sub(r"(?<!^--) \n", " ", body, flags=re.MULTILINE).strip()
 
 
 class SmtpServer:

@@ -140,3 +140,10 @@ def test_the_pieces_of_a_diff_are_both_texts(draft: str, text: str, language: st
     pieces = diff(draft, text, language)
     assert "".join(p.text for p in pieces if p.kind != "added") == draft.replace("\r\n", "\n")
     assert "".join(p.text for p in pieces if p.kind != "removed") == text.replace("\r\n", "\n")
+
+
+def test_neighbouring_changes_read_as_one() -> None:
+    pieces = diff("we will refund it now.", "we can not pay it now.", "en")
+    assert [(p.kind, p.text) for p in pieces] == [
+        ("same", "we "), ("removed", "will refund"), ("added", "can not pay"), ("same", " it now."),
+    ]  # fmt: skip

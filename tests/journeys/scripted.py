@@ -1,0 +1,57 @@
+"""What the model server of a journey answers: a reading and a draft that fit the mail, and only that mail."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tests.kit.model_replies import Reply, Seen, Tokens, ok
+
+READ = Tokens(plain=900, output=120)
+WROTE = Tokens(plain=1500, output=180)
+
+
+def is_reading(seen: Seen) -> bool:
+    """Whether the request is for the cheap stage's reading; else it is for a draft."""
+    return seen.schema is not None and "clarity" in seen.schema["properties"]
+
+
+def answer(seen: Seen) -> Reply:
+    """A sound answer to either request, made from the order number in the mail."""
+    if is_reading(seen):
+        return ok(reading(seen.user), tokens=READ)
+    return ok(draft(seen.user), tokens=WROTE)
+
+
+def reading(text: str) -> dict[str, Any]:
+    kinds = "order_numbers account_ids emails phones amounts dates names invoice_numbers".split()
+    fields: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
+    fields["order_numbers"] = [{"value": number, "normalised": None} for number in _orders(text)]
+    return {
+        "topic": "order_shipping",
+        "other_topics": [],
+        "confidence": 0.95,
+        "language": "en",
+        "urgency": "normal",
+        "emotion": "angry" if "disgrace" in text else "calm",
+        "clarity": "clear",
+        "fields": fields,
+        "summary": "asks where the order is",
+    }
+
+
+def draft(text: str) -> dict[str, Any]:
+    order = next(iter(_orders(text)), None)
+    about = f"your order {order}" if order else "your order"
+    again = "thank you for coming back to us. " if "In the meantime" in text else ""
+    return {
+        "reply": f"Hello Jane,\n\n{again}we are looking into {about} and write to you again.\n\nThe Shop",
+        "language": "en",
+        "asks": [],
+        "why": "The order is being looked into.",
+        "claims": [{"text": f"we are looking into {about}", "supported_by": "thread"}],
+    }
+
+
+def _orders(text: str) -> list[str]:
+    return list(dict.fromkeys(re.findall(r"(?<=order )\d{5}", text)))
