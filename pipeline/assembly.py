@@ -18,7 +18,7 @@ from pipeline.accounts.lookup import Connector, LookedUp, look_up
 from pipeline.db import leases, schema
 from pipeline.db.leases import Lease
 from pipeline.db.store import Store
-from pipeline.db.tables import tickets
+from pipeline.db.tables import replies, tickets
 from pipeline.db.types import now
 from pipeline.delivery import send
 from pipeline.delivery.compose import Sender
@@ -29,7 +29,7 @@ from pipeline.drafting.template_provider import TemplateProvider
 from pipeline.errors import ConfigError
 from pipeline.ingest import inboxes as inbox_tables
 from pipeline.ingest.inboxes import Inbox
-from pipeline.ingest.intake import take_stored
+from pipeline.ingest.intake import STALE_AFTER, take_stored
 from pipeline.lifecycle import Status
 from pipeline.models.base import Provider
 from pipeline.models.gateway import Gateway, Plan
@@ -39,6 +39,7 @@ from pipeline.models.prompts import Prompts
 from pipeline.models.providers.local import LocalProvider
 from pipeline.reports.measures import Report, report
 from pipeline.reports.weeks import Week
+from pipeline.review import sessions
 from pipeline.review.desk import Desk
 from pipeline.review.outcomes import DEFAULT_THRESHOLDS
 from pipeline.routing import planning, reading
@@ -156,9 +157,17 @@ class Parts(Brain):
             undo=timedelta(seconds=self.settings.undo_s),
             domain_of=self._domain_of,
             own_addresses=frozenset(address for inbox in self.inboxes.values() for address in inbox.own),
-            mark_sent=send.mark_sent,
+            mark_sent=self._mark_sent,
             send_again=send.send_again,
         )
+
+    def _mark_sent(self, connection: sa.Connection, reply_id: int, *, who: str, why: str) -> object:
+        inbox = connection.execute(
+            sa.select(tickets.c.inbox)
+            .join(replies, replies.c.ticket_id == tickets.c.id)
+            .where(replies.c.id == reply_id)
+        ).scalar_one()
+        return send.mark_sent(connection, reply_id, who=who, why=why, sender=self.sender_of(inbox))
 
     def _domain_of(self, inbox_name: str) -> str | None:
         inbox = self.inboxes.get(inbox_name)
@@ -181,10 +190,12 @@ class Parts(Brain):
 
     def keep_house(self) -> None:
         """What every sweep does first: free dead workers' leases, take up what was left half-done."""
+        lease = timedelta(seconds=self.settings.lease_s)
         with self.store.write() as connection:
             freed = leases.free_the_dead(connection)
-        taken = len(take_stored(self.store, inboxes=self.inboxes))
-        expired = expire_reservations(self.store, now() - timedelta(seconds=self.settings.lease_s))
+        taken = len(take_stored(self.store, inboxes=self.inboxes, older_than=min(STALE_AFTER, lease)))
+        expired = expire_reservations(self.store, now() - lease)
+        sessions.prune(self.store)
         if freed or taken or expired:
             log.info(
                 "housekeeping", leases_freed=freed, raw_messages_taken=taken, reservations_expired=expired

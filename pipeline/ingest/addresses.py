@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.ingest.bounds import OverBound
+from pipeline.ingest.charsets import clean_line
 from pipeline.ingest.message import Address
 
 _MAX_ADDRESS = 320
@@ -68,7 +69,7 @@ def normalise_address(raw: str) -> str | None:
     """`local@domain` with the domain in lower case, or None when it is not an address."""
     raw = raw.strip()
     local, at, domain = raw.rpartition("@")
-    if not at or not local or len(raw) > _MAX_ADDRESS:
+    if not at or not local or len(raw) > _MAX_ADDRESS or clean_line(raw) != raw:
         return None
     if not _DOMAIN.match(domain):
         return None

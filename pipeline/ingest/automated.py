@@ -40,7 +40,7 @@ _NEGATIVE = frozenset(("no", "false", "0", "none"))
 _BULK = frozenset(("bulk", "list", "junk"))
 
 _SUBJECT = re.compile(
-    r"^\W*(?:auto(?:matic(?:ally)?|mated|mat)?[\s:_-]*(?:generated )?(?:re(?:ply|sponse|sponder)|ack\w*|antwort\w*|answer)|autoreply|auto ?responder|out[ -]of[ -](?:the[ -])?office|ooo\b|oof\b|away from (?:the |my )?(?:office|desk|e-?mail)|on (?:vacation|holidays?|annual leave|parental leave|maternity leave)\b|vacation (?:reply|response|notice|message|auto)|i am (?:away|out|on (?:vacation|leave))|holiday (?:reply|notice)|automatic notification"
+    r"^\W*(?:auto:|auto(?:matic(?:ally)?|mated|mat)?[\s:_-]*(?:generated )?(?:re(?:ply|sponse|sponder)|ack\w*|antwort\w*|answer)|autoreply|auto ?responder|out[ -]of[ -](?:the[ -])?office|ooo\b|oof\b|away from (?:the |my )?(?:office|desk|e-?mail)|on (?:vacation|holidays?|annual leave|parental leave|maternity leave)\b|vacation (?:reply|response|notice|message|auto)|i am (?:away|out|on (?:vacation|leave))|holiday (?:reply|notice)|automatic notification"
     r"|abwesenheit\w*|automatische (?:antwort|rückantwort|e-?mail|abwesenheit\w*|beantwortung|eingangsbestätigung)|nicht im (?:büro|haus)|außer haus|urlaub(?:snotiz|sbenachrichtigung|smeldung|santwort)|ich bin im urlaub|eingangsbestätigung"
     r"|réponse automatique|absence du bureau|absent du bureau|message d['’]absence|en (?:congés?|vacances)\b|notification d['’]absence|accusé de réception automatique"
     r"|respuesta autom[aá]tica|fuera de (?:la )?oficina|ausente de la oficina|de vacaciones\b|respuesta de vacaciones|contestaci[oó]n autom[aá]tica"

@@ -58,9 +58,65 @@ _PERMANENT = re.compile(
     re.I,
 )
 # Below such a line comes the mail that bounced, or a transcript of it.
+_ORIGINAL_PHRASE = re.compile(
+    r"below (?:this line )?(?:is|are) (?:a|the) (?:copy|header|original|text)|(?:[^\n]{0,30}\b)?original (?:message|mail)[^\n]{0,30} (?:follows|below|attached)"
+    r"|the (?:original|header|text|first|following is|body|returned|rejected|unsent) (?:message|mail|of the|part|lines)?.{0,60}(?:follow|below|was|is|:)|original (?:message|mail|headers?)(?: as received)?.{0,40}[:-]"
+    r"|(?:unsent|returned|undelivered) message (?:below|follows)|message (?:headers?|text|body|source|contents?) follows?|received message follows|your (?:original )?(?:message|mail)(?: \w+)? (?:follows|reads|was|is (?:below|appended|attached))"
+    r"|copy of (?:the|your) (?:message|mail|original)|here is (?:a copy|your|the) |(?:the )?(?:first|top) \d+ (?:lines|bytes)|headers? of (?:the|your)|start of (?:returned|original|forwarded)"
+    r"|received: (?:from|by)|return-path: ?<|message-id: ?<|x-[a-z-]+: |mime-version: 1",
+    re.I,
+)
+_COPIED = ("original", "returned", "unsent", "copy", "header", "body", "text follow", "message follow", "mail follow", "below")
+_ADDRESS = re.compile(
+    r"(?:^|[\s<\"(,;])(?:mailer[-_.]?daemon|mail[-_.]?daemon|postmaster|mdaemon|mmdf|mail(?:er)?-?system|ndr|bounces?|bounce-handler"
+    r"|emaildelivery\w*|mail-?delivery(?:-?(?:sub)?system)?|microsoftexchange[0-9a-f]{8,40}|dsn|delivery-?failure)(?:[\\+-][^@\s]*)?(?:@|[>\s]*$)",
+    re.I,
+)
+_DAEMON_NAME = re.compile(
+    r"mail(?:er)?[ -]?deliver(?:y|er)|mailer[- ]?daemon|^system administrator$|^systemadministrator$|^microsoft outlook$|postmaster"
+    r"|mail administrator|internet mail (?:delivery|agent)|(?:mail|message) delivery (?:sub)?system|^mail ?system$",
+    re.I,
+)
+_SUBJECT = re.compile(
+    r"undeliver(?:ed|able)|un-?delivered|deliver(?:y|ies)?(?: (?:status|attempt))? (?:has )?(?:fail|problem|error|notification|report|delay|has|unsuccessful|incomplete)|deliver(?:y)? (?:status )?notification|mail (?:delivery |system )?(?:fail|error|delayed|returned|not delivered|could not)"
+    r"|message (?:delivery |not |could not |you sent|status - undeliverable|undeliverable|delayed)|failure notice|failure delivery|fail(?:ed|ure)?:? ?(?:mail|delivery|notice|to deliver|permanent)|delivery ?(?:failure|failed|error)|returned (?:mail|message|e-?mail|to sender)|returning (?:message|mail|to) ?(?:to )?(?:sender)?|mail (?:failed|failure)|return(?:ed)? to sender"
+    r"|(?:non|not)[- ]?deliver(?:y|ed|able)|could not (?:be deliver|send|deliver)|cannot (?:be deliver|send|deliver)|can't (?:be deliver|deliver)|no (?:such|valid) (?:user|recipient)|user unknown|unknown user|address (?:unknown|error|not found|rejected)|bounce(?:d)? (?:mail|message|e-?mail)|processing error|bad address|rejected (?:mail|posting)|(?:mailbox|quota) (?:is )?(?:full|exceeded)|permanent delivery|nondeliverable|failed mail|mail system error|"
+    r"unzustellbar|nicht zugestellt|zustellung.{0,30}(?:fehl|nicht)|fehler bei der (?:zustellung|nachrichten)|rückläufer|non remis|échec (?:de la )?(?:remise|livraison|distribution)|non distribu|no (?:se )?(?:ha podido|pudo|entregad|entregable)|devuelto|fallo (?:en la )?entrega|error en la entrega|não (?:foi )?(?:entreg|pôde)|falha (?:na|de) entrega|devolvid|mancato recapito|non recapitabil|consegna (?:non riuscita|fallita)|impossibile recapitare|onbestelbaar|niet (?:bezorgd|afgeleverd)|kan niet worden bezorgd|niedostarczon|zwrot|nie (?:można|udało się) dostarczyć|"
+    r"kan inte leverera|oleverer|misslyckad leverans|ikke leveres|kunne ikke lever|uleverbar|kan ikke lever|toimitus epäonnistui|ei voitu toimittaa|nedoručiteln|nedoručen|teslim edilemedi|iletilemedi|не доставлен|недоставлен|возвращен|ошибка доставки|配信できません|配信不能|配送エラー|送信エラー|退信|退回|无法送达|投递失败|傳送失敗|無法傳遞",
+    re.I,
+)
+_FAILED = re.compile(
+    r"(?:could|can|did|was|is|has|were|been|be|being|are|have)\s?(?:not|n[o']t)\s+(?:yet\s+)?(?:be(?:en)?\s+)?(?:able\s+to\s+(?:be\s+)?)?(?:deliver|reach|sent|receiv|find|accept|process|recogni|exist)|cannot\s+be\s+(?:deliver|reach)|unable\s+to\s+(?:deliver|be\s+deliver|relay|find|locate|send|reach)|(?:delivery|mail|message).{0,40}(?:failed|failure|unsuccessful|impossible)|undeliver|failed\s+(?:permanently|address|recipient)|following\s+(?:recipient|address|user|e-?mail|destination)\S*.{0,30}(?:fail|could|was|were|did|reject)"
+    r"|addresses?\s+(?:failed|had\s+(?:permanent|delivery|transient|problem))|permanent\s+(?:fatal\s+)?(?:delivery\s+)?(?:error|fail)|user\s+unknown|unknown\s+user|no\s+such\s+(?:user|address|mailbox|recipient|person|account)|does(?:\s+not|n't)\s+(?:exist|have\s+an?)|did\s+not\s+(?:receive|reach|exactly\s+match)|mailbox\s+(?:is\s+)?(?:full|unavailable|not\s+found|disabled|exceeded|inactive)|over\s+quota|quota\s+exceeded|not\s+(?:a\s+)?(?:valid|known|listed|found)|returned\s+(?:to\s+(?:you|sender)|unopened|because)|has\s+been\s+(?:returned|rejected|delayed|postponed|disabled|discontinued|suspended)|5\d\d[ -][#]?5?\.?\d|gave\s+up|giving\s+up|undelivered|non-?delivery|rejected\s+(?:by|your|the)|bounced|message\s+(?:expired|delayed)|no\s+valid\s+recipients|still\s+(?:undelivered|trying)|unknown\s+(?:address|recipient|local|host)|recipients?\s+(?:unknown|rejected|failed)|inactive\s+account|no\s+longer\s+(?:valid|active|in\s+use|available|accepts|a\s+valid)|intended\s+recipient",
+    re.I | re.S,
+)
+_FAILED_ELSEWHERE = re.compile(
+    r"nicht (?:zugestellt|ausgeliefert|zustellbar|erreicht|gefunden)|unzustellbar|n['’]a pas (?:pu|été)|impossible de (?:remettre|livrer)|non (?:remis|distribué)|no (?:se )?(?:pudo|ha podido|existe|fue posible)|não (?:foi possível|pôde|existe)|non (?:è stato|può|esiste|recapit)|niet (?:worden|afgeleverd|bezorgd|bestaat)|nie (?:można|udało|istnieje|został)|kunde inte|kan inte|ikke (?:leveres|levert|findes)|ei voitu|nelze|nebyl[ao]? doručen|iletilemedi|не (?:доставлен|удалось|существует)|配信でき|届けられません|存在しません|无法|不存在|無法",
+    re.I,
+)
+# The server says that it goes on: whatever else it says, the mail may still arrive.
+_STILL_TRYING = re.compile(
+    r"(?:attempts?|deliver(?:y|ies)|retr(?:y|ies))\s+will\s+continue|will\s+(?:keep|continue)\s+(?:to\s+)?(?:re)?-?(?:try|attempt|be)"
+    r"|will\s+(?:continue\s+to\s+)?(?:try|attempt)(?:ed)?\s+(?:again|to\s+deliver)|will\s+be\s+(?:re)-?(?:tried|attempted)"
+    r"|continue\s+(?:trying|retrying|attempting)|keep\s+trying|(?:has|have)\s+(?:not\s+yet|been\s+(?:delayed|postponed|deferred))"
+    r"|not\s+yet\s+been\s+delivered|could\s+not\s+be\s+delivered\s+yet|still\s+(?:undelivered|trying|being\s+retried|in\s+the\s+queue)"
+    r"|you\s+do\s+not\s+need\s+to\s+resend|(?:this\s+is\s+)?(?:only\s+a|a)\s+warning\s+(?:message\s+)?only"
+    r"|wird\s+weiter(?:hin)?\s+versuch|weitere\s+zustellversuche|sera\s+(?:re)?tent[ée]|se\s+(?:volver[áa]\s+a\s+intentar|seguir[áa]\s+intentando)",
+    re.I,
+)
+_TEMPORARY = re.compile(
+    r"\bdelayed\b|\bpostponed\b|\bdeferred\b|temporar(?:y|ily)|transient (?:error|non-fatal|failure|delivery)|no action is required"
+    r"|try again later|verzögert|vorübergehend|retardé|temporaire|retras|ritardat|opóźnion",
+    re.I | re.S,
+)
+_PERMANENT = re.compile(
+    r"permanent|(?<!non-)fatal error|giv(?:en|ing) up|gave up|has been (?:returned|removed|rejected)|message will (?:be|not be) (?:returned|deleted|retried)|i'm not going to try|user unknown|unknown user|no such user|does not exist|undeliverable|could not be delivered to|mail (?:delivery )?failed",
+    re.I,
+)
+# Below such a line comes the mail that bounced, or a transcript of it.
 _ORIGINAL = re.compile(
     r"^[ \t>|*]*(?:[-=_+*#]{2,}[^\n\w]*(?:[^\n]{0,40}\b)?(?:original|returned|unsent|undelivered|bounced|rejected|failed)?[^\n]{0,30}\b(?:message|mail|e-?mail|header|headers|text)\b[^\n]{0,60}(?:follow|below|text|header|body|copy|returned|begin|original|is |:|-{2,}|={2,}|$)"
-    r"|(?:[-=_]{2,}\s*)?(?:below (?:this line )?(?:is|are) (?:a|the) (?:copy|header|original|text)|the (?:original|header|text|first|following is|body|returned|rejected|unsent) (?:message|mail|of the|part|lines)?[^\n]{0,60}(?:follow|below|was|is|:)|original (?:message|mail|headers?)(?: as received)?[^\n]{0,40}[:-]|(?:unsent|returned|undelivered) message (?:below|follows)|message (?:headers?|text|body|source|contents?) follows?|received message follows|your (?:original )?(?:message|mail)(?: \w+)? (?:follows|reads|was|is (?:below|appended|attached))|copy of (?:the|your) (?:message|mail|original)|here is (?:a copy|your|the) |(?:the )?(?:first|top) \d+ (?:lines|bytes)|headers? of (?:the|your)|start of (?:returned|original|forwarded)|(?:>\s?)?(?:received: (?:from|by)|return-path: ?<|message-id: ?<|x-[a-z-]+: |mime-version: 1)))",
+    r"|(?:[-=_]{2,}\s*)?(?:below (?:this line )?(?:is|are) (?:a|the) (?:copy|header|original|text)|the (?:original|header|text|first|following is|body|returned|rejected|unsent) (?:message|mail|of the|part|lines)?[^\n]{0,60}(?:follow|below|was|is|:)|original (?:message|mail|headers?)(?: as received)?[^\n]{0,40}[:-]|(?:unsent|returned|undelivered) message (?:below|follows)|message (?:headers?|text|body|source|contents?) follows?|received message follows|your (?:original )?(?:message|mail)(?: \w+)? (?:follows|reads|was|is (?:below|appended|attached))|copy of (?:the|your) (?:message|mail|original)|[^\n]{0,30}\boriginal (?:message|mail)[^\n]{0,30} (?:follows|below|attached)|here is (?:a copy|your|the) |(?:the )?(?:first|top) \d+ (?:lines|bytes)|headers? of (?:the|your)|start of (?:returned|original|forwarded)|(?:>\s?)?(?:received: (?:from|by)|return-path: ?<|message-id: ?<|x-[a-z-]+: |mime-version: 1)))",
     re.I | re.M,
 )
 _ADDRESS = re.compile(r"[\w.+%/=&!#$*'^`{|}~?-]{1,80}@(?:[\w-]{1,63}\.){0,8}[\w-]{1,63}")
@@ -289,8 +345,25 @@ def _report_text(root: Part, text: str) -> str:
 def _before_original(text: str) -> str:
     text = text[:200_000]
     first = _ADDRESS.search(text)
-    original = _ORIGINAL.search(text, first.end()) if first else None
-    return text[: original.start()] if original else text
+    at = text.find("\n", first.end()) if first else -1
+    while at >= 0:
+        stop = text.find("\n", at + 1)
+        if _is_original_mark(text[at + 1 : stop if stop >= 0 else len(text)]):
+            return text[:at]
+        at = stop
+    return text
+
+
+def _is_original_mark(line: str) -> bool:
+    """Whether the mail that bounced begins below this line."""
+    bare = line.strip(" \t>|*")
+    if not bare or len(bare) > 200:
+        return False
+    if bare[:2] in ("--", "==", "__", "##", "++"):
+        core = bare.strip("-=_+*# |:\t").lower()
+        about = "message" in core or "mail" in core or "header" in core
+        return about and "to the following" not in core and any(word in core for word in _COPIED)
+    return _ORIGINAL_PHRASE.match(bare) is not None
 
 
 def _other_text(root: Part, body: str) -> str:
@@ -322,6 +395,8 @@ def _from_text(text: str, own: set[str]) -> list[str]:
     for index, line in enumerate(lines):
         if _AFTER_INTRO.search(line):
             since_intro = 0
+        elif "transcript" in line.lower() or line.lstrip()[:2] in ("--", "=="):
+            since_intro = 99
         elif line.strip():
             since_intro += 1
         if "@" not in line:

@@ -113,7 +113,7 @@ def sanitise(html: str) -> str:
     """
     import nh3
 
-    return nh3.clean(
+    shown = nh3.clean(
         _flat(html),
         tags=set(_ALLOWED_TAGS),
         clean_content_tags={"script", "style", "title", "template", "noscript", "svg", "math"},
@@ -123,6 +123,7 @@ def sanitise(html: str) -> str:
         link_rel="noopener noreferrer nofollow",
         strip_comments=True,
     )
+    return clean_text(shown)  # entities can bring back what was cleaned from the bytes
 
 
 def _only_local_images(tag: str, attribute: str, value: str) -> str | None:

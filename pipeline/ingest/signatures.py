@@ -57,7 +57,7 @@ _DEVICE = (
 )  # fmt: skip
 _SENT_FROM = re.compile(
     r"^[\s*_<(\[]*(?:"
-    rf"sent (?:wirelessly )?(?:from|via|with|using|by|on) (?:(?:my|an?|the)\s+(?:[\w®™.'+-]+\s*){{1,6}}|(?:the\s+)?(?:{_DEVICE})\b[^,;?!]{{0,50}})"
+    rf"sent (?:wirelessly )?(?:from|via|with|using|by|on) (?:(?:my|an?|the)\s+[\w®™.'+-]+(?:\s+[\w®™.'+-]+){{0,5}}|(?:the\s+)?(?:{_DEVICE})\b[^,;?!]{{0,50}})"
     rf"|sent (?:securely )?(?:from|via|with) [^,;?!]{{0,30}}(?:{_DEVICE})[^,;?!]{{0,50}}"
     r"|sent from a [^,;?!.]{3,50}"
     rf"|(?:get|download) (?:outlook|yahoo mail|boomerang|bluemail|the app) for [^,;?!]{{2,60}}"
@@ -75,7 +75,7 @@ _SENT_FROM = re.compile(
     re.I,
 )  # fmt: skip
 _MOBILE_ENGLISH = re.compile(
-    r"^[\s*_]*sent from my (?:[\w®™'’+-]+[ .]*){1,6}[\s*_]*(?:<?https?://\S*>?)?$", re.I
+    r"^[\s*_]*sent from my [\w®™'’+.-]+(?: +[\w®™'’+.-]+){0,5}[\s*_]*(?:<?https?://\S*>?)?$", re.I
 )
 _SENT_ON_THE_GO = re.compile(r"^(?:via mobile|(?:please )?(?:excuse|pardon|forgive) (?:my |any |the )?(?:brevity|typos?|spelling|fat fingers).{0,60}|sent on the (?:go|move|run)\.?)$", re.I)  # fmt: skip
 

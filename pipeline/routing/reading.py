@@ -89,7 +89,7 @@ class _Topic(_Closed):
 
 
 class _Table(_Closed):
-    languages: list[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]] = Field(min_length=1)
+    languages: list[Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z]{2,8})?$")]] = Field(min_length=1)
     region: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
     task: dict[str, _Task]
     rule: _Rule

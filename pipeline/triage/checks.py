@@ -12,7 +12,9 @@ from pipeline.models.prompts import clean
 from pipeline.triage.schema import FIELD_KINDS, TriageAnswer
 
 
-def checked(answer: str, *, source: str, topics: Collection[str]) -> TriageAnswer:
+def checked(
+    answer: str, *, source: str, topics: Collection[str], languages: Collection[str] = ()
+) -> TriageAnswer:
     """The answer's text as a value; raises `ModelOutputInvalid` with what is wrong, fit to show the model.
 
     `source` is subject and body as the model saw them. A value that does not stand there verbatim
@@ -35,7 +37,11 @@ def checked(answer: str, *, source: str, topics: Collection[str]) -> TriageAnswe
                     f"fields.{kind}[{number}].value does not stand verbatim in the message"
                 )
     others = [topic for topic in dict.fromkeys(reading.other_topics) if topic != reading.topic]
-    return reading.model_copy(update={"other_topics": others, "summary": " ".join(reading.summary.split())})
+    language = reading.language
+    if language not in languages:  # "pt-br" is answered in "pt" where a team keeps no closer variant
+        language = language.partition("-")[0]
+    summary = " ".join(reading.summary.split())
+    return reading.model_copy(update={"other_topics": others, "language": language, "summary": summary})
 
 
 def _squeezed(text: str) -> str:

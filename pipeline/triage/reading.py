@@ -70,7 +70,7 @@ def read(
             "default_region": routes.region,
             "received": received,
         },
-        check=partial(checked, source=source, topics=list(routes.topics)),
+        check=partial(checked, source=source, topics=list(routes.topics), languages=routes.languages),
     )
     # The safe default stands in for a model that answered, but not soundly: that is a reason to escalate.
     unsound = answered.choice.key == LOCAL and bool({"invalid", "cut", "refused"} & set(answered.attempts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 URGENCIES = ("low", "normal", "high", "critical")
 EMOTIONS = ("calm", "worried", "frustrated", "angry")
@@ -54,13 +54,17 @@ class Fields(_Closed):
         }
 
 
+def _lower(value: object) -> object:
+    return value.lower().replace("_", "-") if isinstance(value, str) else value
+
+
 class TriageAnswer(_Closed):
     """One reading of one message. `confidence` is the reader's own, 0 to 1."""
 
     topic: str
     other_topics: list[str] = []
     confidence: Annotated[float, Field(ge=0, le=1)]
-    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+    language: Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[a-z]{2,3}(-[a-z]{2,8})?$")]
     urgency: Literal["low", "normal", "high", "critical"]
     emotion: Literal["calm", "worried", "frustrated", "angry"]
     clarity: Literal["clear", "vague", "mixed"]

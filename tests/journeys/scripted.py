@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import Any
 
-from tests.kit.model_replies import Reply, Seen, Tokens, ok
+from tests.kit.model_replies import Reply, Seen, Tokens, hang, ok
 
 READ = Tokens(plain=900, output=120)
 WROTE = Tokens(plain=1500, output=180)
@@ -21,6 +22,36 @@ def answer(seen: Seen) -> Reply:
     if is_reading(seen):
         return ok(reading(seen.user), tokens=READ)
     return ok(draft(seen.user), tokens=WROTE)
+
+
+class Silent:
+    """Answers as `answer` does, but for the mails that it is told to keep silent about."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted: set[tuple[bool, str]] = set()
+        self._asked: set[tuple[bool, str]] = set()
+
+    def about(self, order: str, *, reading: bool) -> None:
+        """Do not answer requests for a reading (or for a draft) of the mail with this order number."""
+        with self._lock:
+            self._wanted.add((reading, order))
+
+    def asked(self, order: str, *, reading: bool) -> bool:
+        """Whether such a request came in, and waits."""
+        with self._lock:
+            return (reading, order) in self._asked
+
+    def no_more(self) -> None:
+        with self._lock:
+            self._wanted.clear()
+
+    def __call__(self, seen: Seen) -> Reply:
+        hit = {(is_reading(seen), order) for order in _orders(seen.user)}
+        with self._lock:
+            hit &= self._wanted
+            self._asked |= hit
+        return hang(60) if hit else answer(seen)
 
 
 def reading(text: str) -> dict[str, Any]:

@@ -159,11 +159,11 @@ def test_a_mail_becomes_a_reply_and_its_answer_the_next_draft(
     assert shown["reviews"][0]["decided_by_email"] == people.EMAIL
     assert [r["state"] for r in shown["replies"]] == ["sent"]
 
-    headline = installation.json("report", "--format", "json")["headline"]
+    headline = installation.json("report", "--json")["headline"]
     assert (headline["reviewed"], headline[outcome]) == (1, 1)
     assert headline["rewrite_rate"]["count"] == (1 if variant.browser else 0)
 
-    calls = installation.jsonl("export", "calls")
+    calls = shown["calls"]
     assert [(call["task"], call["state"]) for call in calls] == [("triage", "ok"), ("routine", "ok")] * 2
     if variant.models:
         assert {call["model"] for call in calls} == {"gpt-6-luna"}

@@ -73,23 +73,26 @@ class SmtpServer:
 
     def __init__(self) -> None:
         self.journal: list[Accepted] = []
-        self.held = threading.Event()
-        self._hold: str | None = None
+        self._waiting = {"text": 0, "dot": 0}
+        self._holds: dict[str, str | None] = {}
         self._controller = _Controller(self, hostname="127.0.0.1", port=places.free_port())
 
     @property
     def url(self) -> str:
         return f"smtp://127.0.0.1:{self._controller.port}?starttls=no"
 
-    def hold(self, at: str) -> None:
-        """Fall silent at `text` or `dot`; `held` is set when somebody waits there."""
+    def hold(self, at: str, recipient: str | None = None) -> None:
+        """Fall silent at `text` or `dot`, for this recipient's mail or for all."""
         assert at in ("text", "dot")
-        self.held.clear()
-        self._hold = at
+        self._holds[at] = recipient
+
+    def holds(self, at: str) -> bool:
+        """Whether somebody waits at this point."""
+        return self._waiting[at] > 0
 
     def let_go(self) -> None:
         """Answer again, also those who wait."""
-        self._hold = None
+        self._holds.clear()
 
     def to(self, address: str) -> list[Accepted]:
         """What was taken for this recipient, in order."""
@@ -107,17 +110,20 @@ class SmtpServer:
 
     # --- what aiosmtpd calls -------------------------------------------------------------------------
 
-    async def wait_at(self, point: str) -> None:
-        while self._hold == point:
-            self.held.set()
-            await asyncio.sleep(0.02)
+    async def wait_at(self, point: str, envelope: Envelope) -> None:
+        self._waiting[point] += 1
+        try:
+            while point in self._holds and self._holds[point] in (None, *envelope.rcpt_tos):
+                await asyncio.sleep(0.02)
+        finally:
+            self._waiting[point] -= 1
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         assert isinstance(envelope.original_content, bytes)
         self.journal.append(
             Accepted(envelope.mail_from or "", tuple(envelope.rcpt_tos), envelope.original_content)
         )
-        await self.wait_at("dot")
+        await self.wait_at("dot", envelope)
         return "250 2.0.0 taken"
 
 
@@ -125,7 +131,8 @@ class _Dialogue(SMTP):
     """aiosmtpd's dialogue, which may wait before it asks for the text."""
 
     async def smtp_DATA(self, arg: str) -> None:
-        await self.event_handler.wait_at("text")
+        assert self.envelope is not None
+        await self.event_handler.wait_at("text", self.envelope)
         await super().smtp_DATA(arg)
 
 

@@ -102,3 +102,8 @@ def test_the_schema_requires_everything_and_allows_nothing_else() -> None:
     schema = json_schema(TOPICS)
     walk(schema)
     assert schema["properties"]["topic"]["enum"] == TOPICS
+
+
+def test_a_regional_language_code_is_folded_unless_the_team_names_it() -> None:
+    assert checked(answer(language="pt-BR"), source=SOURCE, topics=TOPICS, languages=["pt"]).language == "pt"
+    assert checked(answer(language="pt_br"), source=SOURCE, topics=TOPICS, languages=["pt-br"]).language == "pt-br"
