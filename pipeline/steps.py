@@ -109,7 +109,7 @@ def triage(parts: Parts, lease: Lease) -> str:
             open_review(connection, lease.ticket_id, "budget", why)
         elif more or version != lease.version:  # a newer message arrived: it is read first
             connection.execute(tickets.update().where(tickets.c.id == lease.ticket_id).values(**found))
-            leases.release(connection, lease)
+            leases.release(connection, lease, progressed=True)
             return "read; a newer message waits"
         else:
             to = Status.ROUTINE if reading.decision.route == "cheap" else Status.ESCALATED

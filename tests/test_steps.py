@@ -240,3 +240,20 @@ def test_a_vague_follow_up_keeps_the_threads_topic(parts: Parts) -> None:
     steps.run_until_idle(parts, threads=1)
     found = row(parts.store, ticket)
     assert (found.topic, found.route, found.team) == ("order_shipping", "strong", "orders")
+
+
+def test_a_thread_of_many_unread_messages_is_read_to_its_end(parts: Parts) -> None:
+    ticket = bring(parts, mail(CLEAR, message_id="m0@customer.example"))
+    for number in range(1, 6):
+        headers = f"In-Reply-To: <m{number - 1}@customer.example>\r\n"
+        raw = mail(
+            f"And one more thing, number {number}: {CLEAR}",
+            message_id=f"m{number}@customer.example",
+            headers=headers,
+        )
+        assert bring(parts, raw) == ticket
+    steps.run_until_idle(parts, threads=2)
+    assert count(parts.store, triages) == 6
+    assert row(parts.store, ticket).status == "in_review"
+    with parts.store.read() as connection:
+        assert connection.execute(sa.select(reviews.c.reason)).scalars().all() == ["template"]

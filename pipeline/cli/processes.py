@@ -297,7 +297,11 @@ def _watchers(
         else:
             continue
         thread = threading.Thread(
-            target=run, args=(inbox, parts.store, stop, on_ticket), name=f"inbox {inbox.name}", daemon=True
+            target=run,
+            args=(inbox, parts.store, stop, on_ticket),
+            kwargs={"inboxes": parts.inboxes},
+            name=f"inbox {inbox.name}",
+            daemon=True,
         )
         thread.start()
         threads.append(thread)

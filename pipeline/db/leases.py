@@ -91,9 +91,18 @@ def hold(connection: sa.Connection, lease: Lease) -> int:
 
 
 def release(
-    connection: sa.Connection, lease: Lease, *, due_in: timedelta = timedelta(0), error: str | None = None
+    connection: sa.Connection,
+    lease: Lease,
+    *,
+    due_in: timedelta = timedelta(0),
+    error: str | None = None,
+    progressed: bool = False,
 ) -> bool:
-    """Give the step back, due again after `due_in`; attempts stay counted. False if it was lost already."""
+    """Give the step back, due again after `due_in`. False if it was lost already.
+
+    Attempts stay counted, unless the step `progressed`: part of its work is recorded, the rest starts anew.
+    """
+    values: dict[str, object] = {"attempts": 0} if progressed else {}
     result = connection.execute(
         tickets.update()
         .where(tickets.c.id == lease.ticket_id, tickets.c.lease_token == lease.token)
@@ -103,6 +112,7 @@ def release(
             lease_until=None,
             due_at=now() + due_in,
             last_error=error,
+            **values,
         )
     )
     return bool(result.rowcount)

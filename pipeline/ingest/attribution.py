@@ -6,17 +6,24 @@ from __future__ import annotations
 import re
 
 _WROTE = (
-    r"wrote|writes|said|napisana przez|schrieb(?:en)?|schreibt|hat geschrieben|geschrieben|a écrit|écrit|a ecrit|escribió|escribio"
+    r"wrote|writes|said|napisana przez|schrieb(?:en)?|schreibt|hat geschrieben|geschrieben|a écrit|écrit"
+    r"|a ecrit|escribió|escribio"
     r"|escrib[ií]a|escreveu|ha scritto|scrive|scritto|schreef|heeft geschreven|(?:het volgende )?geschreven"
-    r"|napisał(?:\(a\)|a|/a)?|napisal(?:\(a\)|a|/a)?|pisze|skrev|skriver|følgende|kirjoitti|napsal(?:\(a\)|a|/a)?"
-    r"|napísal(?:\(a\)|a)?|írta|ezt írta|a scris|şunu yazdı|şunları yazdı|yazdı|написал(?:\(а\)|а)?|пишет|писал(?:а)?"
-    r"|написав(?:\(ла\))?|пише|έγραψε|va escriure|ha escrit|kirjutas|rašė|rakstīja|je napisa[ol](?:/la|\(la\)|la|a)?"
+    r"|napisał(?:\(a\)|a|/a)?|napisal(?:\(a\)|a|/a)?|pisze|skrev|skriver|følgende|kirjoitti|napsal(?:\(a\)|a"
+    r"|/a)?"
+    r"|napísal(?:\(a\)|a)?|írta|ezt írta|a scris|şunu yazdı|şunları yazdı|yazdı|написал(?:\(а\)|а)?|пишет"
+    r"|писал(?:а)?"
+    r"|написав(?:\(ла\))?|пише|έγραψε|va escriure|ha escrit|kirjutas|rašė|rakstīja|je napisa[ol](?:/la|\(la\)"
+    r"|la|a)?"
     r"|написа|menulis|đã viết|เขียนว่า|写道|寫道|写了|寫了|書きました|のメール|のメッセージ|작성|כתב|כתבה|كتب|skribis"
 )
 _MONTH = (
-    r"jan|feb|m[aä]r|apr|ma[ijy]|jun|jul|aug|sep|oct|okt|nov|dec|dez|janv|f[eé]vr|avr|juin|juil|ao[uû]t|d[eé]c|ene"
-    r"|abr|ago|dic|fev|mai|set|out|gen|mag|giu|lug|ott|mrt|mei|sty|lut|kwi|maj|cze|lip|sie|wrz|pa[źz]|lis|gru|tammi"
-    r"|helmi|maalis|huhti|touko|kesä|heinä|elo|syys|loka|marras|joulu|led|úno|bře|dub|kvě|čer|srp|zář|říj|pro|oca"
+    r"jan|feb|m[aä]r|apr|ma[ijy]|jun|jul|aug|sep|oct|okt|nov|dec|dez|janv|f[eé]vr|avr|juin|juil|ao[uû]t"
+    r"|d[eé]c|ene"
+    r"|abr|ago|dic|fev|mai|set|out|gen|mag|giu|lug|ott|mrt|mei|sty|lut|kwi|maj|cze|lip|sie|wrz|pa[źz]|lis|gru"
+    r"|tammi"
+    r"|helmi|maalis|huhti|touko|kesä|heinä|elo|syys|loka|marras|joulu|led|úno|bře|dub|kvě|čer|srp|zář|říj|pro"
+    r"|oca"
     r"|şub|nis|haz|tem|ağu|eyl|eki|kas|ara|янв|фев|мар|апр|ма[йя]|июн|июл|авг|сен|окт|ноя|дек"
 )
 # Something only a date or a time looks like: a year, a clock time, 24.12. or 12/24, 2023年.
@@ -25,12 +32,15 @@ _DATE = (
     rf"\b\d{{1,2}}\.?(?:\s+de)?\s+(?:{_MONTH})|(?:{_MONTH})\w*\.?\s+\d{{1,2}}\b"
 )
 _WEEKDAY = (
-    r"mon|tue|wed|thu|fri|sat|sun|mo|di|mi|do|fr|sa|so|lun|mar|mer|mié|jeu|jue|ven|vie|sam|sáb|dim|dom|seg|ter|qua|qui"
-    r"|sex|gio|sab|ma|wo|vr|za|zo|pon|wt|śr|czw|pt|sob|niedz|mån|tis|ons|tors|tor|fre|lör|lør|sön|søn|man|tir|ti|ke"
+    r"mon|tue|wed|thu|fri|sat|sun|mo|di|mi|do|fr|sa|so|lun|mar|mer|mié|jeu|jue|ven|vie|sam|sáb|dim|dom|seg"
+    r"|ter|qua|qui"
+    r"|sex|gio|sab|ma|wo|vr|za|zo|pon|wt|śr|czw|pt|sob|niedz|mån|tis|ons|tors|tor|fre|lör|lør|sön|søn|man|tir"
+    r"|ti|ke"
     r"|to|pe|la|su|po|út|st|čt|pá|ne|пн|вт|ср|чт|пт|сб|вс|paz|pzt|sal|çar|per|cum|cmt"
 )
 _ON = (
-    r"on|am|le|el|em|no dia|il(?: giorno)?|op|w dniu|dnia|den|på|dne|dňa|pe|în|v|am|il giorno|a|az|στις|vào|pada|"
+    r"on|am|le|el|em|no dia|il(?: giorno)?|op|w dniu|dnia|den|på|dne|dňa|pe|în|v|am|il giorno|a|az|στις|vào"
+    r"|pada|"
     r"dana|kuupäeval|на|о|at|mit datum vom|wiadomość napisana przez|am um"
 )
 
@@ -40,8 +50,10 @@ _HAS_DATE = re.compile(_DATE, re.I)
 _HAS_EMAIL = re.compile(_EMAIL)
 # A start by which an attribution is known even when it is wrapped over several lines.
 _STARTS = re.compile(
-    rf"\W{{0,3}}(?:(?:{_ON})[\s,]|(?:{_WEEKDAY})\w*\.?,?\s+(?:de\s+)?(?:den\s+)?(?:\d|[A-Za-z]{{3}}\w*\.?\s+\d)|\d{{1,2}}[./-]\d{{1,2}}[./-]\d{{2,4}}|"
-    rf"\d{{4}}[-年./]\s?\d{{1,2}}|\d{{1,2}}\.?\s+(?:de\s+)?(?:{_MONTH})|(?:{_MONTH})\w*\.?\s+\d|在|于|\d{{4}}/\d|\[?mailto)",
+    rf"\W{{0,3}}(?:(?:{_ON})[\s,]|(?:{_WEEKDAY})\w*\.?,?\s+(?:de\s+)?(?:den\s+)?(?:\d"
+    rf"|[A-Za-z]{{3}}\w*\.?\s+\d)|\d{{1,2}}[./-]\d{{1,2}}[./-]\d{{2,4}}|"
+    rf"\d{{4}}[-年./]\s?\d{{1,2}}|\d{{1,2}}\.?\s+(?:de\s+)?(?:{_MONTH})|(?:{_MONTH})\w*\.?\s+\d|在|于|\d{{4}}/\d"
+    rf"|\[?mailto)",
     re.I,
 )
 # How the last line of an attribution ends: cheap to look at, so most lines are done with here.
@@ -61,16 +73,22 @@ _END_MARKS = (
 _MAX_ATTRIBUTION = 600
 
 FORWARD_MARK = re.compile(
-    r"^[\s>]*(?:[-_=*]{2,}\s*(?:forwarded message|forwarded by\b.*|begin forwarded message|weitergeleitete nachricht"
+    r"^[\s>]*(?:[-_=*]{2,}\s*(?:forwarded message|forwarded by\b.*|begin forwarded message"
+    r"|weitergeleitete nachricht"
     r"|weitergeleitet von\b.*|message transf[eé]r[eé]|message r[eé]exp[eé]di[eé]|mensaje reenviado"
     r"|mensagem (?:encaminhada|reencaminhada)|messaggio inoltrato|inoltrato da\b.*|doorgestuurd bericht"
-    r"|wiadomość przekazana(?: dalej)?|przekazana wiadomość|treść przekazanej wiadomości|vidarebefordrat meddelande"
+    r"|wiadomość przekazana(?: dalej)?|przekazana wiadomość|treść przekazanej wiadomości"
+    r"|vidarebefordrat meddelande"
     r"|videresendt (?:meddelelse|melding|besked)|edelleenlähetetty viesti|välitetty viesti|přeposlaná zpráva"
-    r"|přeposlaný e-?mail|iletilen (?:mesaj|ileti)|пересылаемое (?:сообщение|письмо)|переадресованное сообщение"
+    r"|přeposlaný e-?mail|iletilen (?:mesaj|ileti)|пересылаемое (?:сообщение|письмо)"
+    r"|переадресованное сообщение"
     r"|转发的?(?:邮件|消息)|轉寄的?郵件|转发邮件信息|転送(?:された)?メッセージ|továbbított üzenet|mesaj redirecționat)\s*[-_=*]{2,}"
-    r"|(?:begin forwarded message|anfang der weitergeleiteten (?:nachricht|e-?mail)|début du message (?:transféré|réexpédié)"
-    r"|début du message réexpédié|inicio del mensaje reenviado|início da mensagem (?:encaminhada|reencaminhada)"
-    r"|inizio messaggio inoltrato|begin doorgestuurd bericht|początek przekazywanej wiadomości|vidarebefordrat brev"
+    r"|(?:begin forwarded message|anfang der weitergeleiteten (?:nachricht|e-?mail)"
+    r"|début du message (?:transféré|réexpédié)"
+    r"|début du message réexpédié|inicio del mensaje reenviado|início da mensagem (?:encaminhada"
+    r"|reencaminhada)"
+    r"|inizio messaggio inoltrato|begin doorgestuurd bericht|początek przekazywanej wiadomości"
+    r"|vidarebefordrat brev"
     r"|videresendt besked|start på videresendt melding|välitetty viesti alkaa|začátek přeposílané zprávy"
     r"|転送されたメッセージ|以下是转发的邮件|下面是被转发的邮件|начало переадресованного сообщения|başlangıç iletilen ileti)\s*[:：])",
     re.I | re.M,
@@ -78,7 +96,8 @@ FORWARD_MARK = re.compile(
 ORIGINAL_MARK = re.compile(
     r"^\s*(?:[-_=*–—]{2,}\s*(?:original(?:\s+(?:message|mail|e-?mail|appointment))?|reply message"
     r"|(?:ursprüngliche|originale?) (?:nachricht|e-?mail|mail)|originalnachricht|ursprünglicher termin"
-    r"|message d['’ ]origine|message original|mail original|mensaje original|mensagem original|messaggio originale"
+    r"|message d['’ ]origine|message original|mail original|mensaje original|mensagem original"
+    r"|messaggio originale"
     r"|oorspronkelijk(?:e)? (?:bericht|e-?mail)|origineel bericht|(?:oryginalna|pierwotna) wiadomość"
     r"|wiadomość oryginalna|ursprungligt meddelande|originalmeddelande|oprindelig (?:meddelelse|besked|mail)"
     r"|opprinnelig melding|original melding|alkuperäinen viesti|původní (?:zpráva|e-?mail)|pôvodná správa"
@@ -86,9 +105,12 @@ ORIGINAL_MARK = re.compile(
     r"|исходное (?:сообщение|письмо)|оригинальное сообщение|первоначальное сообщение|вихідне повідомлення"
     r"|原始(?:邮件|郵件|信息|消息)|元のメッセージ|元の(?:メール|文)|original-nachricht|원본 ?메[일시]지?"
     r"|αρχικό μήνυμα|izvorna poruka|originalna poruka|missatge original)\s*[-_=*–—]{2,}"
-    r"|original message processed by .{1,40}|(?:[#*=-]{2,}[^\w\n]*)?(?:please )?(?:type|write|enter)? ?(?:your )?reply above this line.{0,20}"
-    r"|[#=*-]{2,}.{0,40}(?:above this line|über dieser (?:zeile|linie)|au-dessus de cette ligne|encima de esta línea"
-    r"|acima desta linha|sopra questa (?:riga|linea)|boven deze (?:regel|lijn)|powyżej tej linii|ovanför denna rad"
+    r"|original message processed by .{1,40}|(?:[#*=-]{2,}[^\w\n]*)?(?:please )?(?:type|write"
+    r"|enter)? ?(?:your )?reply above this line.{0,20}"
+    r"|[#=*-]{2,}.{0,40}(?:above this line|über dieser (?:zeile|linie)|au-dessus de cette ligne"
+    r"|encima de esta línea"
+    r"|acima desta linha|sopra questa (?:riga|linea)|boven deze (?:regel|lijn)|powyżej tej linii"
+    r"|ovanför denna rad"
     r"|over denne linje|以上に返信|此行以上).{0,60}"
     r"|(?:type|write|enter) your (?:reply|response) above this line.{0,20})\s*$",
     re.I,
@@ -100,13 +122,15 @@ _LABELS = {
     "|avsender|lähettäjä|odesílatel|odosielateľ|feladó|de la|kimden|gönderen|от|от кого|від|发件人|寄件者|寄件人|發件人"
     "|差出人|送信者|보낸 ?사람|από|rem",
     "date": "sent|date|gesendet|datum|envoyé|date d'envoi|enviado|enviado el|enviada(?: em)?|fecha|data|inviato|verzonden"
-    "|wysłano|wysłane|data wysłania|skickat|skickades|sendt|dato|lähetetty|päivämäärä|päiväys|odesláno|odoslané|elküldve"
+    "|wysłano|wysłane|data wysłania|skickat|skickades|sendt|dato|lähetetty|päivämäärä|päiväys|odesláno"
+    "|odoslané|elküldve"
     "|trimis|gönderme tarihi|gönderilen|gönderildi|tarih|отправлено|дата|надіслано|发送时间|发送日期|日期|寄件日期|傳送時間"
     "|送信日時|日付|日時|送信|보낸 ?날짜|날짜|ημερομηνία|received|sent at|sent on|when|poslano",
     "to": "to|an|empfänger|à|pour|destinataire|para|destinatario|a|aan|do|till|til|vastaanottaja|komu|címzett|către"
     "|kime|alıcı|кому|до|收件人|收件者|宛先|받는 ?사람|προς|za|per|mottagare|modtager",
     "cc": "cc|kopie|copie|copia|kopia|kopio|cópia|bcc|c\\.c\\.|копия|抄送|副本|参照|bilgi|参考|copie à|dw|másolat|antwort an"
-    "|reply-to|répondre à|responder a|rispondi a|importance|wichtigkeit|priority|priorität|attachments?|anlagen?"
+    "|reply-to|répondre à|responder a|rispondi a|importance|wichtigkeit|priority|priorität|attachments?"
+    "|anlagen?"
     "|pièces? jointes?|adjuntos|allegati|bijlagen?|organization|list-id|organisation|cc:n",
     "subject": "subject|betreff|objet|asunto|assunto|oggetto|onderwerp|temat|ämne|emne|aihe|předmět|predmet|tárgy|subiect"
     "|konu|тема|主题|主旨|主題|件名|标题|標題|제목|θέμα|betr|re|sujet",
@@ -255,7 +279,7 @@ def loose_attribution(line: str) -> bool:
         return True
     if not stripped.endswith((":", "：")):
         return False
-    return bool(_HAS_EMAIL.search(stripped) or _HAS_DATE.search(stripped) and _HAS_WROTE.search(stripped))
+    return bool(_HAS_EMAIL.search(stripped) or (_HAS_DATE.search(stripped) and _HAS_WROTE.search(stripped)))
 
 
 def is_rule(line: str) -> bool:

@@ -40,17 +40,31 @@ _NEGATIVE = frozenset(("no", "false", "0", "none"))
 _BULK = frozenset(("bulk", "list", "junk"))
 
 _SUBJECT = re.compile(
-    r"^\W*(?:auto:|auto(?:matic(?:ally)?|mated|mat)?[\s:_-]*(?:generated )?(?:re(?:ply|sponse|sponder)|ack\w*|antwort\w*|answer)|autoreply|auto ?responder|out[ -]of[ -](?:the[ -])?office|ooo\b|oof\b|away from (?:the |my )?(?:office|desk|e-?mail)|on (?:vacation|holidays?|annual leave|parental leave|maternity leave)\b|vacation (?:reply|response|notice|message|auto)|i am (?:away|out|on (?:vacation|leave))|holiday (?:reply|notice)|automatic notification"
-    r"|abwesenheit\w*|automatische (?:antwort|rückantwort|e-?mail|abwesenheit\w*|beantwortung|eingangsbestätigung)|nicht im (?:büro|haus)|außer haus|urlaub(?:snotiz|sbenachrichtigung|smeldung|santwort)|ich bin im urlaub|eingangsbestätigung"
-    r"|réponse automatique|absence du bureau|absent du bureau|message d['’]absence|en (?:congés?|vacances)\b|notification d['’]absence|accusé de réception automatique"
-    r"|respuesta autom[aá]tica|fuera de (?:la )?oficina|ausente de la oficina|de vacaciones\b|respuesta de vacaciones|contestaci[oó]n autom[aá]tica"
-    r"|resposta autom[aá]tica|fora do escrit[oó]rio|ausência do escritório|ausente do escritório|de férias\b|em férias\b"
-    r"|risposta automatica|fuori (?:ufficio|sede)|assenza dall['’]ufficio|assente\b.{0,20}ufficio|in ferie\b|messaggio automatico"
+    r"^\W*(?:auto:|auto(?:matic(?:ally)?|mated|mat)?[\s:_-]*(?:generated )?(?:re(?:ply|sponse|sponder)|ack\w*"
+    r"|antwort\w*|answer)|autoreply|auto ?responder|out[ -]of[ -](?:the[ -])?office|ooo\b|oof\b"
+    r"|away from (?:the |my )?(?:office|desk|e-?mail)|on (?:vacation|holidays?|annual leave|parental leave"
+    r"|maternity leave)\b|vacation (?:reply|response|notice|message|auto)|i am (?:away|out|on (?:vacation"
+    r"|leave))|holiday (?:reply|notice)|automatic notification"
+    r"|abwesenheit\w*|automatische (?:antwort|rückantwort|e-?mail|abwesenheit\w*|beantwortung"
+    r"|eingangsbestätigung)|nicht im (?:büro|haus)|außer haus|urlaub(?:snotiz|sbenachrichtigung|smeldung"
+    r"|santwort)|ich bin im urlaub|eingangsbestätigung"
+    r"|réponse automatique|absence du bureau|absent du bureau|message d['’]absence|en (?:congés?|vacances)\b"
+    r"|notification d['’]absence|accusé de réception automatique"
+    r"|respuesta autom[aá]tica|fuera de (?:la )?oficina|ausente de la oficina|de vacaciones\b"
+    r"|respuesta de vacaciones|contestaci[oó]n autom[aá]tica"
+    r"|resposta autom[aá]tica|fora do escrit[oó]rio|ausência do escritório|ausente do escritório|de férias\b"
+    r"|em férias\b"
+    r"|risposta automatica|fuori (?:ufficio|sede)|assenza dall['’]ufficio|assente\b.{0,20}ufficio|in ferie\b"
+    r"|messaggio automatico"
     r"|automatisch (?:antwoord|bericht)|afwezigheid\w*|afwezig\b|niet aanwezig|met vakantie|out of office"
-    r"|automatyczna odpowied[zź]|odpowied[zź] automatyczna|autoodpowied[zź]|nieobecno[sś][cć]|poza biurem|jestem na urlopie"
-    r"|autosvar|automatiskt? svar|automatisk besked|frånvaro\w*|frånvarande|fravær\w*|fraværende|ikke (?:på|til stede|tilstede) (?:kontoret)?|på (?:semester|ferie)\b|ikke på kontoret|ute av kontoret|ferie\b.{0,12}svar"
+    r"|automatyczna odpowied[zź]|odpowied[zź] automatyczna|autoodpowied[zź]|nieobecno[sś][cć]|poza biurem"
+    r"|jestem na urlopie"
+    r"|autosvar|automatiskt? svar|automatisk besked|frånvaro\w*|frånvarande|fravær\w*|fraværende|ikke (?:på"
+    r"|til stede|tilstede) (?:kontoret)?|på (?:semester|ferie)\b|ikke på kontoret|ute av kontoret"
+    r"|ferie\b.{0,12}svar"
     r"|automaattinen (?:vastaus|poissaolo\w*)|poissa(?:olo\w*| toimistosta)|lomalla\b|poissaoloilmoitus"
-    r"|automatická odpov[eě][dď]|nepřítomnost|mimo kancelář|neprítomnosť|automatikus válasz|házon kívül|răspuns automat"
+    r"|automatická odpov[eě][dď]|nepřítomnost|mimo kancelář|neprítomnosť|automatikus válasz|házon kívül"
+    r"|răspuns automat"
     r"|otomatik (?:yanıt|cevap)|ofis dışında\w*|izindeyim"
     r"|автоматический ответ|автоответ\w*|вне офиса|отсутстви[ея]\b|в отпуске\b|автоматична відповідь"
     r"|自动(?:回复|答复)|自動(?:回覆|回復|返信|応答)|不在(?:通知|のお知らせ|連絡)|外出中|休暇(?:中|通知)|休假|자동 ?(?:응답|회신)|부재중"
@@ -59,22 +73,60 @@ _SUBJECT = re.compile(
 )
 # Three families of things that an absence notice says. One alone is what customers write, too.
 _ABSENT = re.compile(
-    r"out of (?:the )?office|(?:am|be|is|are) (?:currently |presently )?(?:away|on (?:vacation|holidays?|leave|annual leave|parental leave|maternity leave|a business trip)|travell?ing|not in the office|unavailable)|limited access to (?:my )?e-?mail|no longer (?:with|work(?:ing|s)?|employed|at)\b"
-    r"|nicht im (?:büro|haus)|(?:bin|sind) (?:ich )?(?:derzeit |momentan |zur zeit |aktuell |leider |bis .{0,25}|vom .{0,40})?(?:abwesend|im urlaub|außer haus|nicht (?:erreichbar|im büro|im haus|am platz))|im urlaub|außer haus|befinde mich.{0,30}urlaub|nicht mehr (?:für|bei|im unternehmen)"
-    r"|absente? (?:du bureau|jusqu|du |pour|actuellement)|(?:suis|serai) (?:actuellement )?(?:absente?|en (?:congés?|vacances|déplacement))|fuera de (?:la )?oficina|(?:estoy|estaré|me encuentro) (?:de vacaciones|ausente|fuera)|fora do escrit[oó]rio|(?:estou|estarei) (?:de|em) férias|(?:estou|estarei) (?:ausente|fora)|fuori (?:ufficio|sede)|(?:sono|sarò) (?:assente|in ferie|fuori)|(?:ben|afwezig|niet aanwezig).{0,30}(?:afwezig|vakantie|kantoor|aanwezig)"
-    r"|(?:jestem|będę) (?:nieobecn|na urlopie|poza)|nieobecn[ay]|är (?:inte på kontoret|på semester|ledig|bortrest|frånvarande|föräldraledig)|(?:er|jeg er) (?:på ferie|ikke på kontoret|fraværende|bortrejst|ute av kontoret)|(?:olen|poissa) (?:lomalla|poissa|toimistosta)|(?:jsem|budu) (?:mimo kancelář|na dovolené|nepřítom)|mimo kancelář|ofis dışında|izinde|yıllık izin|(?:в отпуске|вне офиса|отсутствую|не в офисе)|(?:不在にして|休暇を|休みを|外出して)|(?:休假|出差|外出|不在办公室|不在辦公室)",
+    r"out of (?:the )?office|(?:am|be|is|are) (?:currently |presently )?(?:away|on (?:vacation|holidays?"
+    r"|leave|annual leave|parental leave|maternity leave|a business trip)|travell?ing|not in the office"
+    r"|unavailable)|limited access to (?:my )?e-?mail|no longer (?:with|work(?:ing|s)?|employed|at)\b"
+    r"|nicht im (?:büro|haus)|(?:bin|sind) (?:ich )?(?:derzeit |momentan |zur zeit |aktuell |leider "
+    r"|bis .{0,25}|vom .{0,40})?(?:abwesend|im urlaub|außer haus|nicht (?:erreichbar|im büro|im haus"
+    r"|am platz))|im urlaub|außer haus|befinde mich.{0,30}urlaub|nicht mehr (?:für|bei|im unternehmen)"
+    r"|absente? (?:du bureau|jusqu|du |pour|actuellement)|(?:suis|serai) (?:actuellement )?(?:absente?"
+    r"|en (?:congés?|vacances|déplacement))|fuera de (?:la )?oficina|(?:estoy|estaré"
+    r"|me encuentro) (?:de vacaciones|ausente|fuera)|fora do escrit[oó]rio|(?:estou|estarei) (?:de|em) férias"
+    r"|(?:estou|estarei) (?:ausente|fora)|fuori (?:ufficio|sede)|(?:sono|sarò) (?:assente|in ferie|fuori)"
+    r"|(?:ben|afwezig|niet aanwezig).{0,30}(?:afwezig|vakantie|kantoor|aanwezig)"
+    r"|(?:jestem|będę) (?:nieobecn|na urlopie|poza)|nieobecn[ay]|är (?:inte på kontoret|på semester|ledig"
+    r"|bortrest|frånvarande|föräldraledig)|(?:er|jeg er) (?:på ferie|ikke på kontoret|fraværende|bortrejst"
+    r"|ute av kontoret)|(?:olen|poissa) (?:lomalla|poissa|toimistosta)|(?:jsem|budu) (?:mimo kancelář"
+    r"|na dovolené|nepřítom)|mimo kancelář|ofis dışında|izinde|yıllık izin|(?:в отпуске|вне офиса|отсутствую"
+    r"|не в офисе)|(?:不在にして|休暇を|休みを|外出して)|(?:休假|出差|外出|不在办公室|不在辦公室)",
     re.I,
 )
 _LATER = re.compile(
-    r"(?:upon|on|after|when|as soon as|once) (?:my|i) (?:return|get back|am back|'m back|come back)|(?:return(?:ing)?|be back|back in the office) (?:on|to|in|at)|will (?:reply|respond|answer|get back to you|read).{0,60}(?:return|back|as soon as)|e-?mails? (?:will|are) not (?:be )?(?:read|forwarded|checked)|nach meiner rückkehr|(?:ab|am) .{0,30}(?:wieder (?:erreichbar|im büro|für sie|da|zurück))|wieder (?:erreichbar|für sie da|im büro|zurück)|(?:nachrichten|e-?mails?|mails?) werden? (?:nicht|in dieser zeit).{0,40}(?:gelesen|weitergeleitet|bearbeitet)|(?:dès|à) mon retour|de retour (?:le|au)|a mi (?:regreso|vuelta)|cuando regrese|(?:no|ao|quando do) meu (?:regresso|retorno)|quando (?:voltar|retornar)|al mio (?:rientro|ritorno)|(?:na|bij) (?:mijn )?terugkomst|weer (?:aanwezig|bereikbaar|terug)|po (?:moim )?powrocie|wracam|när jag (?:är tillbaka|kommer tillbaka|återkommer)|åter (?:på|den)|tilbage (?:på|den|igen)|når jeg (?:er tilbage|kommer tilbake|er tilbake)|palaan|palattuani|po (?:mém )?návratu|vrátím se|dönüşümde|döndüğümde|(?:по|после) возвращени|вернусь|(?:戻り次第|戻りましたら|以降.{0,10}(?:ご連絡|返信))|(?:回来后|回來後|返回后)",
+    r"(?:upon|on|after|when|as soon as|once) (?:my|i) (?:return|get back|am back|'m back|come back)"
+    r"|(?:return(?:ing)?|be back|back in the office) (?:on|to|in|at)|will (?:reply|respond|answer"
+    r"|get back to you|read).{0,60}(?:return|back|as soon as)|e-?mails? (?:will|are) not (?:be )?(?:read"
+    r"|forwarded|checked)|nach meiner rückkehr|(?:ab|am) .{0,30}(?:wieder (?:erreichbar|im büro|für sie|da"
+    r"|zurück))|wieder (?:erreichbar|für sie da|im büro|zurück)|(?:nachrichten|e-?mails?"
+    r"|mails?) werden? (?:nicht|in dieser zeit).{0,40}(?:gelesen|weitergeleitet|bearbeitet)|(?:dès"
+    r"|à) mon retour|de retour (?:le|au)|a mi (?:regreso|vuelta)|cuando regrese|(?:no|ao"
+    r"|quando do) meu (?:regresso|retorno)|quando (?:voltar|retornar)|al mio (?:rientro|ritorno)|(?:na"
+    r"|bij) (?:mijn )?terugkomst|weer (?:aanwezig|bereikbaar|terug)|po (?:moim )?powrocie|wracam"
+    r"|när jag (?:är tillbaka|kommer tillbaka|återkommer)|åter (?:på|den)|tilbage (?:på|den|igen)"
+    r"|når jeg (?:er tilbage|kommer tilbake|er tilbake)|palaan|palattuani|po (?:mém )?návratu|vrátím se"
+    r"|dönüşümde|döndüğümde|(?:по|после) возвращени|вернусь|(?:戻り次第|戻りましたら|以降.{0,10}(?:ご連絡|返信))|(?:回来后|回來後"
+    r"|返回后)",
     re.I,
 )
 _INSTEAD = re.compile(
-    r"(?:in (?:urgent|my absence|case of)|if (?:it is|your|this is|you (?:need|require)).{0,40}(?:urgent|immediate|assistance)|for (?:urgent|immediate|any urgent)|urgent (?:matters|requests|enquiries|cases|issues)).{0,120}|(?:in dringenden|bei dringenden|dringende).{0,120}|(?:wenden sie sich|kontaktieren sie).{0,60}(?:an|bitte)|(?:en cas d['’]urgence|pour toute (?:urgence|demande urgente))|(?:en caso de urgencia|para (?:temas|asuntos) urgentes|si es urgente)|(?:em caso de urgência|para assuntos urgentes)|(?:in caso di urgenza|per urgenze|per questioni urgenti)|(?:voor (?:dringende|spoed)|bij spoed)|(?:w pilnych sprawach|w sprawach pilnych)|(?:vid brådskande|i brådskande)|(?:ved hastesager|i presserende|haster det|hvis det haster)|kiireelli|(?:v naléhavých|v urgentních)|acil (?:durum|konu)|(?:срочн|по неотложным)|(?:お急ぎ|緊急)|(?:紧急|緊急|如有急事)",
+    r"(?:in (?:urgent|my absence|case of)|if (?:it is|your|this is|you (?:need|require)).{0,40}(?:urgent"
+    r"|immediate|assistance)|for (?:urgent|immediate|any urgent)|urgent (?:matters|requests|enquiries|cases"
+    r"|issues)).{0,120}|(?:in dringenden|bei dringenden|dringende).{0,120}|(?:wenden sie sich"
+    r"|kontaktieren sie).{0,60}(?:an|bitte)|(?:en cas d['’]urgence|pour toute (?:urgence|demande urgente))"
+    r"|(?:en caso de urgencia|para (?:temas|asuntos) urgentes|si es urgente)|(?:em caso de urgência"
+    r"|para assuntos urgentes)|(?:in caso di urgenza|per urgenze|per questioni urgenti)|(?:voor (?:dringende"
+    r"|spoed)|bij spoed)|(?:w pilnych sprawach|w sprawach pilnych)|(?:vid brådskande|i brådskande)"
+    r"|(?:ved hastesager|i presserende|haster det|hvis det haster)|kiireelli|(?:v naléhavých|v urgentních)"
+    r"|acil (?:durum|konu)|(?:срочн|по неотложным)|(?:お急ぎ|緊急)|(?:紧急|緊急|如有急事)",
     re.I,
 )
 _FORMULA = re.compile(
-    r"this is an auto(?:mated|matic|-generated|matically generated)|(?:this|an) (?:is an )?auto-?(?:reply|response|responder)|automatically generated (?:reply|response|e-?mail|message)|do not reply to this (?:e-?mail|message)|dies(?:e|es) ist eine automatisch|diese (?:e-?mail|nachricht) wurde automatisch (?:erstellt|generiert|erzeugt)|(?:ceci est|message) (?:un )?(?:message |réponse )?automatique|mensaje (?:generado )?autom[aá]tic|mensagem autom[aá]tica|messaggio (?:generato )?automatic|automatisch (?:gegenereerd|bericht)|wiadomość (?:została )?wygenerowan[ay] automatycznie|自動(?:配信|返信|送信)|自动(?:回复|发送)",
+    r"this is an auto(?:mated|matic|-generated|matically generated)|(?:this|an) (?:is an )?auto-?(?:reply"
+    r"|response|responder)|automatically generated (?:reply|response|e-?mail|message)"
+    r"|do not reply to this (?:e-?mail|message)|dies(?:e|es) ist eine automatisch|diese (?:e-?mail"
+    r"|nachricht) wurde automatisch (?:erstellt|generiert|erzeugt)|(?:ceci est|message) (?:un )?(?:message "
+    r"|réponse )?automatique|mensaje (?:generado )?autom[aá]tic|mensagem autom[aá]tica"
+    r"|messaggio (?:generato )?automatic|automatisch (?:gegenereerd|bericht)"
+    r"|wiadomość (?:została )?wygenerowan[ay] automatycznie|自動(?:配信|返信|送信)|自动(?:回复|发送)",
     re.I,
 )
 

@@ -47,7 +47,8 @@ _EXTENSIONS = {
 }
 # A text part that only says where the real one is.
 _PLACEHOLDER = re.compile(
-    r"html|view (?:this|it|the) (?:e-?mail|message|mail)?|web ?browser|does(?:n[o']t| not) support|multi-?part|im browser"
+    r"html|view (?:this|it|the) (?:e-?mail|message|mail)?|web ?browser|does(?:n[o']t| not) support"
+    r"|multi-?part|im browser"
     r"|navigateur|navegador|niet goed|w przeglądarce",
     re.I,
 )
@@ -196,7 +197,7 @@ def _is_text(part: Part) -> bool:
     if part.disposition == "attachment":
         return False
     if part.content_type == "text/html":
-        return not part.filename() or part.disposition != "attachment" and not part.filename()
+        return not part.filename() or (part.disposition != "attachment" and not part.filename())
     if part.content_type not in _SHOWN_AS_TEXT:
         return False
     return not part.filename()
@@ -312,7 +313,7 @@ def _attach(part: Part, related: bool, meter: Meter, defects: list[str], body: B
         name = _subject_name(part)
     cid = part.content_id()
     inline = part.maintype == "image" and (
-        related and part.disposition != "attachment" or part.disposition == "inline"
+        (related and part.disposition != "attachment") or part.disposition == "inline"
     )
     if cid and related and part.maintype == "image":
         inline = True

@@ -46,7 +46,7 @@ DEFAULT_BOUNDS = Bounds()
 class Meter:
     """Counts what one message has used and raises OverBound when a limit is passed."""
 
-    __slots__ = ("_decoded", "_deadline", "_parts", "bounds")
+    __slots__ = ("_deadline", "_decoded", "_parts", "bounds")
 
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds

@@ -114,7 +114,8 @@ def decode(data: bytes, charset: str | None, *, html: bool = False) -> tuple[str
     """`(text, defect)`: line ends are newlines, control and invisible characters are gone. Never raises."""
     if data.isascii() and b"\x1b" not in data:
         # Whatever was declared, 7 bits without escapes read the same, but for UTF-16 and the like.
-        if not (charset and charset.lower().startswith(("utf-16", "utf-32", "utf16", "utf32"))):
+        wide = charset is not None and charset.lower().startswith(("utf-16", "utf-32", "utf16", "utf32"))
+        if not wide:
             plain = data.translate(None, _ASCII_UNWANTED).decode("ascii")
             defect = None
             if charset and codec_for(charset) is None:
@@ -146,9 +147,9 @@ def clean_line(text: str) -> str:
 
 
 def _decode(data: bytes, charset: str | None, html: bool) -> tuple[str, str | None]:
-    for mark, codec in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+    for mark, marked in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if data.startswith(mark):
-            return data.decode(codec, "replace"), None
+            return data.decode(marked, "replace"), None
     if html and not charset:
         found = _META_CHARSET.search(data, 0, 4096)
         if found:
@@ -173,9 +174,9 @@ def _decode(data: bytes, charset: str | None, html: bool) -> tuple[str, str | No
     as_utf8 = data.decode("utf-8", "replace")
     # A damaged UTF-8 text has few bad places; another charset has one at nearly every accent.
     beyond_ascii = sum(1 for c in as_utf8[:20_000] if c > "\x7f")
-    if codec == "utf-8" or as_utf8[:20_000].count("\ufffd") * 4 < beyond_ascii:
-        if as_utf8[:20_000].count("\ufffd") * 2 < beyond_ascii:
-            return as_utf8, defect or "damaged UTF-8"
+    damage = as_utf8[:20_000].count("\ufffd") * (2 if codec == "utf-8" else 4)
+    if damage < beyond_ascii:
+        return as_utf8, defect or "damaged UTF-8"
     return _windows(data), defect or "no character set declared for eight-bit text"
 
 

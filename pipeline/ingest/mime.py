@@ -35,7 +35,7 @@ def parse(raw: bytes, bounds: Bounds = DEFAULT_BOUNDS) -> ParsedMessage:
         if not raw.strip(b"\x00 \t\r\n"):
             return ParsedMessage(kind="quarantine", kind_reason="it is empty")
         raw = _unwrapped(raw)
-        headers, body_at = read_block(raw, 0, len(raw), bounds)
+        headers, _body_at = read_block(raw, 0, len(raw), bounds)
         if not any(name in _MAIL_HEADERS for name, _ in headers.fields):
             return _no_headers(raw, bounds)
         return _parsed(raw, headers, bounds)

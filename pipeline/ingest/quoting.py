@@ -112,10 +112,8 @@ class _Author:
             first = line[:1]
             if first in _MARKS:
                 following = self._mark(at, line)
-            elif (
-                first in (">", "＞")
-                or (first in (" ", "\t") or line[1:4].find("> ") >= 0)
-                and _QUOTED.match(line)
+            elif first in (">", "＞") or (
+                (first in (" ", "\t") or line[1:4].find("> ") >= 0) and _QUOTED.match(line)
             ):
                 following = self._quote(at)
             elif at in wrote:

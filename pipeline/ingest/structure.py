@@ -127,11 +127,13 @@ def _read_part(raw: bytes, start: int, end: int, default: str, bounds: Bounds, d
     headers, body = read_block(raw, start, end, bounds)
     for defect in headers.defects:
         _once(defects, defect)
-    content_type, parameters = default, {}
+    content_type = default
+    parameters: dict[str, str] = {}
     value = headers.raw("content-type")
     if value is not None:
         content_type, parameters = _content_type(as_text(value), default, bounds, defects)
-    disposition, disposition_parameters = "", {}
+    disposition = ""
+    disposition_parameters: dict[str, str] = {}
     value = headers.raw("content-disposition")
     if value is not None:
         text = as_text(value)

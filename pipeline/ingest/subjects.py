@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 
 _REPLY = (
-    r"re|aw|antw|antwort|sv|vs|vá|ang|odp|ynt|yan|回复|回覆|答复|答覆|返信|ref|rép|rep|r|rif|rv|res|resp|enc?|bls|atb|ηαπ|απ"
+    r"re|aw|antw|antwort|sv|vs|vá|ang|odp|ynt|yan|回复|回覆|答复|答覆|返信|ref|rép|rep|r|rif|rv|res|resp|enc?|bls|atb"
+    r"|ηαπ|απ"
     r"|σχετ|отв|отговор|odg|回信|תשובה|رد|hồi âm|trả lời|回|svar|vast"
 )
 _FORWARD = (
-    r"fwd?|wg|weitergeleitet|tr|fs|vb|vl|i|rv|reenv|enc|encam|pd|vid|vidarebefordrat|videresendt|doorst|doorgestuurd|fw|trs"
+    r"fwd?|wg|weitergeleitet|tr|fs|vb|vl|i|rv|reenv|enc|encam|pd|vid|vidarebefordrat|videresendt|doorst"
+    r"|doorgestuurd|fw|trs"
     r"|转发|轉寄|転送|пересл|ilt|tov|továbbítás|πρθ|ftv|redir|inoltro|inoltra|전달|إعادة توجيه|chuyển tiếp"
 )
 _MARK = re.compile(
-    rf"\s*(?:\((?:re|fwd?)\)\s*|(?:{_REPLY}|{_FORWARD})\s*(?:\[\d+\]|\(\d+\)|\d{{1,3}})?\s*(?:[:;：]\s*)+|[:;]\s*(?=(?:{_REPLY}|{_FORWARD})\s*[:;]))",
+    rf"\s*(?:\((?:re|fwd?)\)\s*|(?:{_REPLY}|{_FORWARD})\s*(?:\[\d+\]|\(\d+\)|\d{{1,3}})?\s*(?:[:;：]\s*)+"
+    rf"|[:;]\s*(?=(?:{_REPLY}|{_FORWARD})\s*[:;]))",
     re.I,
 )
 _IS_FORWARD = re.compile(rf"\s*(?:\[[^\]]{{1,40}}\]\s*)?\[?\s*(?:{_FORWARD})\s*(?:\[\d+\])?\s*[:：]", re.I)

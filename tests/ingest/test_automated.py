@@ -8,7 +8,9 @@ from pipeline.ingest.mime import parse
 
 
 def kind(headers: str = "", text: str = "Where is my order?", subject: str = "Order") -> tuple[str, str]:
-    got = parse(f"From: Ann <ann@example.com>\r\nTo: shop@example.org\r\nSubject: {subject}\r\n{headers}\r\n{text}".encode())
+    got = parse(
+        f"From: Ann <ann@example.com>\r\nTo: shop@example.org\r\nSubject: {subject}\r\n{headers}\r\n{text}".encode()
+    )
     return got.kind, got.kind_reason
 
 
@@ -60,7 +62,7 @@ def test_absence_notices_without_any_header(text: str) -> None:
     assert kind(text=text, subject="Re: Order")[0] == "auto_reply"
 
 
-@pytest.mark.parametrize("headers,text,subject", [
+@pytest.mark.parametrize(("headers", "text", "subject"), [
     ("", "I am on vacation until 5 June, please deliver after that.", "Delivery"),
     ("", "Ich bin bis 5. Juni im Urlaub, bitte liefern Sie danach.", "Lieferung"),
     ("Auto-Submitted: no\r\n", "Where is it?", "Order"),
@@ -89,16 +91,18 @@ def test_the_header_of_exchange_counts_only_beside_a_second_sign() -> None:
 ])  # fmt: skip
 def test_lists_and_newsletters_are_bulk(headers: str) -> None:
     got, reason = kind(headers)
-    assert got == "bulk" and reason.startswith("its header")
+    assert got == "bulk"
+    assert reason.startswith("its header")
 
 
-@pytest.mark.parametrize("content,reason", [
+@pytest.mark.parametrize(("content", "reason"), [
     ('multipart/report; report-type=disposition-notification; boundary="b"', "read receipt"),
     ('multipart/report; report-type=feedback-report; boundary="b"', "abuse report"),
 ])  # fmt: skip
 def test_receipts_and_abuse_reports_are_automatic(content: str, reason: str) -> None:
     got = kind(f"Content-Type: {content}\r\n", "--b\r\n\r\nIt was displayed.\r\n--b--\r\n")
-    assert got[0] == "auto_reply" and reason in got[1]
+    assert got[0] == "auto_reply"
+    assert reason in got[1]
 
 
 def test_a_calendar_answer_is_automatic_and_an_invitation_is_not() -> None:

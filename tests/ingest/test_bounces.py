@@ -14,7 +14,9 @@ ORIGINAL = (
 )
 
 
-def report(fields: str, *, returned: str = "message/rfc822", head: str = "", text: str = "It was not delivered.") -> ParsedMessage:
+def report(
+    fields: str, *, returned: str = "message/rfc822", head: str = "", text: str = "It was not delivered."
+) -> ParsedMessage:
     return parse((
         "Return-Path: <>\r\nFrom: Mail Delivery System <MAILER-DAEMON@mx.example.com>\r\nTo: shop@shop.example\r\n"
         f"Subject: Undelivered Mail Returned to Sender\r\nMessage-ID: <b@mx>\r\n{head}"
@@ -26,23 +28,29 @@ def report(fields: str, *, returned: str = "message/rfc822", head: str = "", tex
 
 def plain(text: str, subject: str = "Undelivered Mail Returned to Sender", sender: str = "MAILER-DAEMON@mx.example.com",
           head: str = "Return-Path: <>\r\n") -> ParsedMessage:  # fmt: skip
-    return parse(f"{head}From: {sender}\r\nTo: shop@shop.example\r\nSubject: {subject}\r\n\r\n{text}".encode())
+    return parse(
+        f"{head}From: {sender}\r\nTo: shop@shop.example\r\nSubject: {subject}\r\n\r\n{text}".encode()
+    )
 
 
 def told(got: ParsedMessage) -> list[tuple[str, bool, str | None]]:
     assert got.kind == "bounce", (got.kind, got.kind_reason)
-    assert got.bounce and got.kind_reason
+    assert got.bounce
+    assert got.kind_reason
     return [(r.address, r.permanent, r.status) for r in got.bounce.recipients]
 
 
 def test_a_standard_report_names_recipient_status_and_the_mail_that_came_back() -> None:
-    got = report(f"Final-Recipient: rfc822; {RCPT}\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 unknown")
+    got = report(
+        f"Final-Recipient: rfc822; {RCPT}\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 unknown"
+    )
     assert told(got) == [(RCPT, True, "5.1.1")]
-    assert got.bounce and got.bounce.original_message_id == "reply-7@shop.example"
+    assert got.bounce
+    assert got.bounce.original_message_id == "reply-7@shop.example"
     assert got.bounce.original_references == ("q@example.net", "reply-6@shop.example")
 
 
-@pytest.mark.parametrize("fields,expected", [
+@pytest.mark.parametrize(("fields", "expected"), [
     (f"Final-Recipient: rfc822;{RCPT}\r\nAction: delayed\r\nStatus: 4.4.1", [(RCPT, False, "4.4.1")]),
     (f"Original-Recipient: rfc822;{RCPT}\r\nFinal-Recipient: rfc822;x@other.example\r\nAction: failed\r\nStatus: 5.0.0",
      [(RCPT, True, "5.0.0")]),
@@ -58,12 +66,16 @@ def test_the_fields_of_a_report(fields: str, expected: list[tuple[str, bool, str
 
 def test_a_report_of_success_is_no_bounce() -> None:
     got = report(f"Final-Recipient: rfc822;{RCPT}\r\nAction: delivered\r\nStatus: 2.0.0")
-    assert got.kind == "auto_reply" and got.bounce is None
+    assert got.kind == "auto_reply"
+    assert got.bounce is None
 
 
 def test_headers_alone_may_come_back() -> None:
-    got = report(f"Final-Recipient: rfc822;{RCPT}\r\nAction: failed\r\nStatus: 5.1.1", returned="text/rfc822-headers")
-    assert got.bounce and got.bounce.original_message_id == "reply-7@shop.example"
+    got = report(
+        f"Final-Recipient: rfc822;{RCPT}\r\nAction: failed\r\nStatus: 5.1.1", returned="text/rfc822-headers"
+    )
+    assert got.bounce
+    assert got.bounce.original_message_id == "reply-7@shop.example"
 
 
 SYSTEMS = {
@@ -302,15 +314,19 @@ def test_the_header_of_exim_names_the_recipients() -> None:
     f"Your message to\n{RCPT}\ncould not be delivered yet. We will keep trying for 5 days.",
 ])  # fmt: skip
 def test_a_delay_is_not_permanent(text: str) -> None:
-    assert [(a, p) for a, p, _ in told(plain(text, subject="Warning: message delayed 24 hours"))] == [(RCPT, False)]
+    assert [(a, p) for a, p, _ in told(plain(text, subject="Warning: message delayed 24 hours"))] == [
+        (RCPT, False)
+    ]
 
 
 def test_a_report_without_a_recipient_is_still_one() -> None:
     got = plain("A message that you sent could not be delivered to one or more of its recipients.")
-    assert got.kind == "bounce" and got.bounce and got.bounce.recipients == ()
+    assert got.kind == "bounce"
+    assert got.bounce
+    assert got.bounce.recipients == ()
 
 
-@pytest.mark.parametrize("subject,text", [
+@pytest.mark.parametrize(("subject", "text"), [
     ("Undelivered parcel", "My parcel was not delivered to ann@example.com's house. Where is it?"),
     ("Re: Undelivered Mail Returned to Sender", "I got this when I wrote to you at shop@shop.example. Please help."),
     ("Delivery failed", "The courier came twice and I was there. Can you send it again?"),

@@ -66,7 +66,9 @@ def judged(raw: bytes) -> None:
                  *got.authentication_results, *(a.filename for a in got.attachments), *got.defects):  # fmt: skip
         assert not _CONTROL.search(line) and "\n" not in line, line
     for attachment in got.attachments:
-        assert "/" not in attachment.filename and "\\" not in attachment.filename and attachment.filename
+        assert "/" not in attachment.filename
+        assert "\\" not in attachment.filename
+        assert attachment.filename
     if got.text.strip():
         assert got.new_text.strip()
 
@@ -105,12 +107,13 @@ def test_mutated_mail_never_raises_hangs_or_leaks_control_characters() -> None:
     dice = random.Random(SEED)
     seeds = list(SEEDS)
     if DATA.is_dir():
-        files = sorted(p for p in DATA.rglob("*") if p.is_file() and p.suffix != ".jsonl" and p.suffix != ".json")
+        files = sorted(
+            p for p in DATA.rglob("*") if p.is_file() and p.suffix != ".jsonl" and p.suffix != ".json"
+        )
         seeds += [raw for raw in (p.read_bytes() for p in files) if len(raw) < 60_000]
     until = time.monotonic() + SECONDS
     rounds = 0
     while time.monotonic() < until:
-        state = dice.getstate()
         raw = mutated(dice, dice.choice(seeds), seeds)
         try:
             judged(raw)
@@ -123,13 +126,17 @@ def test_mutated_mail_never_raises_hangs_or_leaks_control_characters() -> None:
     assert rounds > 5
 
 
-@settings(max_examples=int(60 * max(1.0, SECONDS / 3)), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=int(60 * max(1.0, SECONDS / 3)), deadline=None, suppress_health_check=list(HealthCheck)
+)
 @given(st.binary(max_size=2_000))
 def test_any_bytes_are_parsed(raw: bytes) -> None:
     judged(raw)
 
 
-@settings(max_examples=int(60 * max(1.0, SECONDS / 3)), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=int(60 * max(1.0, SECONDS / 3)), deadline=None, suppress_health_check=list(HealthCheck)
+)
 @given(st.lists(st.sampled_from([*FRAGMENTS, b"a", b" ", b"Subject: x", b"\r\n\r\n"]), max_size=60))
 def test_any_sequence_of_fragments_is_parsed(pieces: list[bytes]) -> None:
     judged(b"From: a@example.com\r\n" + b"".join(pieces))

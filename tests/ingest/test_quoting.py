@@ -58,7 +58,7 @@ ATTRIBUTIONS = {
     "fi thunderbird": "Cody Hart kirjoitti 3.6.2024 klo 12.53:",
     "cs gmail": f"po 3. 6. 2024 v 12:53 odesílatel {WHO} napsal:",
     "cs thunderbird": "Dne 03. 06. 24 v 12:53 Cody Hart napsal(a):",
-    "cs seznam": f"---------- Původní e-mail ----------\nOd: {WHO}\nKomu: ja@example.cz\nDatum: 3. 6. 2024 12:53:10\nPředmět: Dotaz",  # noqa: E501
+    "cs seznam": f"---------- Původní e-mail ----------\nOd: {WHO}\nKomu: ja@example.cz\nDatum: 3. 6. 2024 12:53:10\nPředmět: Dotaz",
     "ja gmail": f"2024年6月3日(月) 12:53 {WHO}:",
     "ja apple": f"2024/06/03 12:53、{WHO}のメール:",
     "zh-cn gmail": f"{WHO} 于2024年6月3日周一 12:53写道：",
@@ -80,8 +80,8 @@ ATTRIBUTIONS = {
 
 HEADERS = {
     "en": "From: Cody Hart\nSent: Monday, June 3, 2024 12:53 PM\nTo: Support\nSubject: RE: Order",
-    "en cc": "From: Cody Hart <cody@example.com>\nSent: 03 June 2024 12:53\nTo: Support; Ann Lee\n<ann@example.com>\nCc: Bob\nSubject: Order",  # noqa: E501
-    "en bold": "*From:* Cody Hart [mailto:cody@example.com]\n*Sent:* Monday, June 3, 2024 12:53 PM\n*To:* Support\n*Subject:* Order",  # noqa: E501
+    "en cc": "From: Cody Hart <cody@example.com>\nSent: 03 June 2024 12:53\nTo: Support; Ann Lee\n<ann@example.com>\nCc: Bob\nSubject: Order",
+    "en bold": "*From:* Cody Hart [mailto:cody@example.com]\n*Sent:* Monday, June 3, 2024 12:53 PM\n*To:* Support\n*Subject:* Order",
     "en order": "Date: Mon, 3 Jun 2024 12:53:45 +0400\nSubject: Order\nFrom: cody@example.com\nTo: shop@example.com",
     "de": "Von: Cody Hart\nGesendet: Montag, 3. Juni 2024 12:53\nAn: Support\nBetreff: AW: Bestellung",
     "de date": "Von: Cody Hart <cody@example.com>\nDatum: Montag, 3. Juni 2024 um 12:53\nAn: Support\nBetreff: AW",

@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from pipeline.ingest.inboxes import WebhookInbox
+from pipeline.ingest.webhooks import p256
 
 AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 JSON = "application/json"
@@ -25,7 +27,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Sender:
-    """`body(event_id, text, thread)` is what it sends, `sign(event_id, body, secret)` its headers."""
+    """`body(event_id, text, thread)` is what it sends, `sign(event_id, body, secret)` its headers.
+
+    `seal` puts the proof into the body, for the one source that does so. `covers_body` says whether the
+    proof would notice another body.
+    """
 
     name: str
     secret: str
@@ -34,7 +40,8 @@ class Sender:
     sign: Callable[[str, bytes, str], dict[str, str]]
     has_time: bool = True
     has_id: bool = True
-    customer: str = "ann@customer.example"
+    covers_body: bool = True
+    customer: str | None = "ann@customer.example"
     seal: Callable[[str, bytes, str], bytes] | None = None
     nothings: Sequence[bytes] = field(default=(b"{", b"[]", b"{}", b"null", b"\xff\xfe", b'{"a": ' * 3000))
 
@@ -51,13 +58,21 @@ class Sender:
         return self.signed(event_id, self.body(event_id, text, thread))
 
     def tampered(self, request: Request) -> Request:
-        return Request(request.headers, request.body.replace(b"Hello", b"Hallo"))
+        """Another text under the same proof; where that would not be noticed, the proof altered a little."""
+        if self.covers_body:
+            assert b"Hello" in request.body
+            return Request(request.headers, request.body.replace(b"Hello", b"Hallo"))
+        if self.seal is not None:
+            return Request(request.headers, request.body.replace(b"&token=", b"&token=0"))
+        changed = {name: value[:-3] + "abc" for name, value in request.headers.items() if name in PROOFS}
+        return Request(request.headers | changed, request.body)
 
-    def unsigned(self, body: bytes) -> bytes:
-        return body
+    def unsigned(self, request: Request) -> Request:
+        bare = {"content-type": request.headers["content-type"]}
+        return Request(bare, request.body.partition(b"&signature=")[0])
 
-    def nonsense(self) -> Sequence[bytes]:
-        return self.nothings
+
+PROOFS = ("authorization", "x-webhook-secret")
 
 
 def standard_headers(event_id: str, body: bytes, secret: str) -> dict[str, str]:
@@ -92,4 +107,316 @@ generic = Sender(
     sign=standard_headers,
 )
 
-SENDERS: dict[str, Sender] = {sender.name: sender for sender in (generic,)}
+
+def _hmac(secret: str, message: bytes, algorithm: str) -> bytes:
+    return hmac.new(secret.encode(), message, algorithm).digest()
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _dump(**said: Any) -> bytes:
+    return json.dumps(said).encode()
+
+
+def _html(text: str) -> str:
+    return f"<p>{text}</p>"
+
+
+# --- those that pass on whole mails ------------------------------------------------------------------
+
+
+def _postmark(event_id: str, text: str, thread: str) -> bytes:
+    return _dump(
+        From="ann@customer.example", FromName="Ann", FromFull={"Email": "ann@customer.example", "Name": "Ann"},
+        To="support@shop.example", Subject="Order", MessageID=event_id, TextBody=text, HtmlBody="",
+        Date="Mon, 23 Nov 2026 09:00:00 +0000", MailboxHash="",
+        Headers=[
+            {"Name": "Message-ID", "Value": f"<{event_id}@customer.example>"},
+            {"Name": "References", "Value": f"<{thread}@customer.example>"},
+        ],
+        Attachments=[],
+    )  # fmt: skip
+
+
+postmark = Sender(
+    name="postmark",
+    secret="hook:pass-word-1",
+    other_secret="hook:pass-word-2",
+    body=_postmark,
+    sign=lambda _id, _body, secret: {
+        "content-type": JSON,
+        "authorization": "Basic " + _b64(secret.encode()),
+    },
+    has_time=False,
+    covers_body=False,
+)
+
+
+def _mailgun(event_id: str, text: str, thread: str) -> bytes:
+    headers = [
+        ["Message-Id", f"<{event_id}@customer.example>"],
+        ["References", f"<{thread}@customer.example>"],
+    ]
+    return urlencode(
+        {
+            "sender": "ann@customer.example",
+            "from": "Ann <ann@customer.example>",
+            "recipient": "support@shop.example",
+            "subject": "Order",
+            "body-plain": text,
+            "message-headers": json.dumps(headers),
+        }
+    ).encode()
+
+
+def _mailgun_seal(event_id: str, body: bytes, secret: str) -> bytes:
+    timestamp, token = str(int(AT.timestamp())), event_id.ljust(50, "0")
+    proof = {
+        "timestamp": timestamp,
+        "token": token,
+        "signature": _hmac(secret, (timestamp + token).encode(), "sha256").hex(),
+    }
+    return body + b"&" + urlencode(proof).encode()
+
+
+mailgun = Sender(
+    name="mailgun",
+    secret="mailgun-signing-key",
+    other_secret="another-signing-key",
+    body=_mailgun,
+    sign=lambda *_: {"content-type": "application/x-www-form-urlencoded"},
+    seal=_mailgun_seal,
+    covers_body=False,
+    nothings=(b"", b"from=", b"x=1", b"from=a&message-headers=%5B1%5D"),
+)
+
+
+def multipart(fields: dict[str, str], boundary: str = "xYzZY") -> bytes:
+    parts = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    )
+    return (parts + f"--{boundary}--\r\n").encode()
+
+
+def _sendgrid(event_id: str, text: str, thread: str) -> bytes:
+    return multipart(
+        {
+            "headers": f"Message-ID: <{event_id}@customer.example>\nReferences:\n <{thread}@customer.example>\n",
+            "from": "Ann <ann@customer.example>",
+            "to": "support@shop.example",
+            "subject": "Order",
+            "envelope": '{"to": ["support@shop.example"], "from": "ann@customer.example"}',
+            "charsets": '{"text": "utf-8"}',
+            "text": text,
+        }
+    )
+
+
+def p256_key(secret: int) -> str:
+    point = p256._times(secret, p256.G)
+    assert point is not None
+    return _b64(p256._KEY_HEAD + b"\x04" + point[0].to_bytes(32) + point[1].to_bytes(32))
+
+
+def p256_sign(
+    secret: int, message: bytes, k: int = 0xA6E3C57DD01ABE90086538398355DD4C3B17AA873382B0F24D6129493D8AAD60
+) -> bytes:
+    point = p256._times(k, p256.G)
+    assert point is not None
+    r = point[0] % p256.N
+    e = int.from_bytes(hashlib.sha256(message).digest())
+    s = pow(k, -1, p256.N) * (e + r * secret) % p256.N
+
+    def integer(value: int) -> bytes:
+        data = value.to_bytes(33).lstrip(b"\0")
+        data = b"\0" + data if data[0] & 0x80 else data
+        return bytes([2, len(data)]) + data
+
+    both = integer(r) + integer(s)
+    return bytes([0x30, len(both)]) + both
+
+
+def _sendgrid_headers(_id: str, body: bytes, _secret: str) -> dict[str, str]:
+    timestamp = str(int(AT.timestamp()))
+    return {
+        "content-type": "multipart/form-data; boundary=xYzZY",
+        "x-twilio-email-event-webhook-timestamp": timestamp,
+        "x-twilio-email-event-webhook-signature": _b64(p256_sign(12345, timestamp.encode() + body)),
+    }
+
+
+sendgrid = Sender(
+    name="sendgrid",
+    secret=p256_key(12345),
+    other_secret=p256_key(54321),
+    body=_sendgrid,
+    sign=_sendgrid_headers,
+    has_id=False,
+    nothings=(b"", b"--", b"--x\r\n", multipart({"text": "x"}), b"--x\r\n\r\n\r\n--x" * 2000),
+)
+
+# --- helpdesks ----------------------------------------------------------------------------------------
+
+
+def _zendesk(event_id: str, text: str, thread: str) -> bytes:
+    return _dump(
+        ticket_id=thread,
+        comment_id=event_id,
+        subject="Order",
+        name="Ann",
+        address="ann@customer.example",
+        text=text,
+    )
+
+
+def _zendesk_headers(_id: str, body: bytes, secret: str) -> dict[str, str]:
+    timestamp = AT.isoformat().replace("+00:00", "Z")
+    return {
+        "content-type": JSON,
+        "x-zendesk-webhook-signature-timestamp": timestamp,
+        "x-zendesk-webhook-signature": _b64(_hmac(secret, timestamp.encode() + body, "sha256")),
+    }
+
+
+zendesk = Sender("zendesk", "zendesk-secret", "another", _zendesk, _zendesk_headers)
+
+
+def _hub(_id: str, body: bytes, secret: str) -> dict[str, str]:
+    return {"content-type": JSON, "x-hub-signature": "sha1=" + _hmac(secret, body, "sha1").hex()}
+
+
+def _number(event_id: str) -> int:
+    return int.from_bytes(event_id.encode())
+
+
+def _zammad(event_id: str, text: str, thread: str) -> bytes:
+    return _dump(
+        ticket={"id": int(thread), "number": "31007", "title": "Order",
+                "customer": {"email": "ann@customer.example", "firstname": "Ann", "lastname": "Bee"}},
+        article={"id": _number(event_id), "sender": "Customer", "internal": False, "body": text,
+                 "content_type": "text/plain", "from": "Ann Bee <ann@customer.example>", "subject": "Order",
+                 "created_at": "2026-11-23T09:00:00.000Z", "message_id": None, "attachments": []},
+    )  # fmt: skip
+
+
+zammad = Sender("zammad", "zammad-token", "another", _zammad, _hub, has_time=False)
+
+
+def _chatwoot(event_id: str, text: str, thread: str) -> bytes:
+    return _dump(
+        event="message_created", id=_number(event_id), content=text, message_type="incoming", private=False,
+        created_at="2026-11-23T09:00:00.000Z", conversation={"id": int(thread), "status": "open"},
+        sender={"id": 1, "name": "Ann", "email": "ann@customer.example"}, account={"id": 1, "name": "Shop"},
+    )  # fmt: skip
+
+
+def _chatwoot_headers(_id: str, body: bytes, secret: str) -> dict[str, str]:
+    timestamp = str(int(AT.timestamp()))
+    return {
+        "content-type": JSON,
+        "x-chatwoot-timestamp": timestamp,
+        "x-chatwoot-signature": "sha256=" + _hmac(secret, timestamp.encode() + b"." + body, "sha256").hex(),
+    }
+
+
+chatwoot = Sender("chatwoot", "chatwoot-secret", "another", _chatwoot, _chatwoot_headers)
+
+
+def _intercom(event_id: str, text: str, thread: str) -> bytes:
+    user = {"type": "user", "id": "u1", "name": "Ann", "email": "ann@customer.example"}
+    return _dump(
+        type="notification_event", topic="conversation.user.replied", id=f"notif_{event_id}", created_at=1795424400,
+        data={"item": {
+            "type": "conversation", "id": thread,
+            "source": {"type": "conversation", "subject": "<p>Order</p>", "body": "<p>first</p>", "author": user},
+            "conversation_parts": {"conversation_parts": [
+                {"id": "1", "body": _html(text), "author": user, "created_at": 1795424400},
+            ]},
+        }},
+    )  # fmt: skip
+
+
+intercom = Sender("intercom", "intercom-client-secret", "another", _intercom, _hub, has_time=False)
+
+
+def _helpscout(event_id: str, text: str, thread: str) -> bytes:
+    ann = {"type": "customer", "first": "Ann", "last": "Bee", "email": "ann@customer.example"}
+    return _dump(
+        id=int(thread), number=12, subject="Order", primaryCustomer=ann,
+        _embedded={"threads": [
+            {"id": 1, "type": "message", "body": "from us", "createdBy": {"type": "user", "email": "us@shop.example"}},
+            {"id": _number(event_id), "type": "customer", "body": _html(text), "createdBy": ann,
+             "createdAt": "2026-11-23T09:00:00Z"},
+        ]},
+    )  # fmt: skip
+
+
+helpscout = Sender(
+    name="helpscout",
+    secret="helpscout-secret",
+    other_secret="another",
+    body=_helpscout,
+    sign=lambda _id, body, secret: {
+        "content-type": JSON,
+        "x-helpscout-signature": _b64(_hmac(secret, body, "sha1")),
+    },
+    has_time=False,
+)
+
+
+def _freshdesk(event_id: str, text: str, thread: str) -> bytes:
+    return _dump(
+        freshdesk_webhook={
+            "ticket_id": int(thread), "ticket_subject": "Order", "ticket_contact_name": "Ann",
+            "ticket_contact_email": "ann@customer.example", "ticket_latest_public_comment": _html(text),
+            "ticket_updated_at": event_id, "triggered_event": "{reply:sent}",
+        }
+    )  # fmt: skip
+
+
+freshdesk = Sender(
+    name="freshdesk",
+    secret="a-long-random-secret",
+    other_secret="another",
+    body=_freshdesk,
+    sign=lambda _id, _body, secret: {"content-type": JSON, "x-webhook-secret": secret},
+    has_time=False,
+    covers_body=False,
+)
+
+
+def _front(event_id: str, text: str, thread: str) -> bytes:
+    return _dump(
+        type="inbound_received", authorization={"id": "cmp_1"},
+        payload={
+            "id": f"evt_{event_id}", "type": "inbound", "conversation": {"id": f"cnv_{thread}", "subject": "Order"},
+            "target": {"_meta": {"type": "message"}, "data": {
+                "id": "msg_1", "type": "email", "is_inbound": True, "created_at": 1795424400.5, "subject": "Order",
+                "body": _html(text), "text": text,
+                "recipients": [{"handle": "ann@customer.example", "name": "Ann", "role": "from"},
+                               {"handle": "support@shop.example", "role": "to"}],
+            }},
+        },
+    )  # fmt: skip
+
+
+def _front_headers(_id: str, body: bytes, secret: str) -> dict[str, str]:
+    timestamp = str(int(AT.timestamp() * 1000))
+    return {
+        "content-type": JSON,
+        "x-front-request-timestamp": timestamp,
+        "x-front-signature": _b64(_hmac(secret, timestamp.encode() + b":" + body, "sha256")),
+    }
+
+
+front = Sender("front", "front-signing-key", "another", _front, _front_headers)
+
+SENDERS: dict[str, Sender] = {
+    sender.name: sender
+    for sender in (
+        generic, postmark, mailgun, sendgrid, zendesk, zammad, chatwoot, intercom, helpscout, freshdesk, front,
+    )
+}  # fmt: skip

@@ -22,7 +22,6 @@ from tests.kit.processes import Installation, inbox_of
 
 APART = ("web", "worker", "beat", "watch")
 LEASE_S = 6
-UNDO_S = 1.5
 
 
 @dataclass
@@ -104,8 +103,6 @@ def place_of(home: Path, names: tuple[str, ...], **settings: Any) -> Iterator[Pl
                 "ANTHROPIC_BASE_URL": models.anthropic_url,
             },
             smtp_url=smtp.url,
-            undo_s=UNDO_S,
-            worker_threads=6,
             **settings,
         ) as installation,
     ):
@@ -153,7 +150,7 @@ def nothing_is_left(place: Place) -> None:
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with place_of(tmp_path_factory.mktemp("one"), ("up",), lease_s=LEASE_S) as place:
+    with place_of(tmp_path_factory.mktemp("one"), ("up",), lease_s=LEASE_S, worker_threads=1) as place:
         yield place
 
 
@@ -187,11 +184,13 @@ def test_killed_while_a_mail_is_being_fetched_it_is_fetched_again(place: Place) 
 
 def test_killed_when_a_mail_is_stored_and_not_parsed_it_is_parsed_later(place: Place) -> None:
     stored = sa.select(raw_messages.c.id).where(raw_messages.c.state == "stored")
-    long = "and then I looked at the tracking once more, and it said the same thing\n" * 40_000
+    long = "and then I looked at the tracking once more, and it said the same thing\n" * 15_000
     for order in ("10011", "10012", "10013", "10014"):  # until it is caught between the two
         place.write(order, more=long)
         place.installation.until(
-            lambda order=order: place.installation.rows(stored) or place.ticket(order), "the mail"
+            lambda order=order: place.installation.rows(stored) or place.ticket(order),
+            "the mail to be stored",
+            every_s=0.001,
         )
         place.installation.kill("up")
         caught = bool(place.installation.rows(stored))
@@ -227,12 +226,16 @@ def test_killed_in_a_model_call_it_is_called_again_and_both_are_booked(
 def test_killed_while_an_approved_reply_waits_it_goes_out_once(place: Place) -> None:
     place.write("10031")
     ticket = place.ends("10031", "in_review")
+    place.silent.about("10032", reading=True)
+    place.write("10032")
+    place.installation.until(lambda: place.silent.asked("10032", reading=True), "the only worker to be busy")
     place.agent.send_draft(ticket)
     place.installation.kill("up")
     assert (place.reply_state("10031"), place.sent_to("10031")) == ("waiting", 0)
     start_again(place)
     place.ends("10031", "answered")
     assert place.sent_to("10031") == 1
+    place.ends("10032", "in_review")
 
 
 @pytest.mark.parametrize(
@@ -272,7 +275,7 @@ def apart(
     with (
         places.scratch_database(postgres, migrated_postgres) as database,
         # as long as this lasts, nothing but the death of its holder ends a lease
-        place_of(tmp_path, APART, database_url=database, broker_url=broker, lease_s=600) as place,
+        place_of(tmp_path, APART, database_url=database, broker_url=broker, lease_s=600, worker_threads=6) as place,
     ):
         yield place
 
@@ -294,9 +297,10 @@ def test_a_worker_and_a_watcher_killed_at_every_step_at_once_leave_nothing_behin
     apart.line.stop_at(b"half of the mail")
     apart.write(fetched, more="half of the mail, and the other half\n")
     assert apart.line.stopped.wait(20)
-    apart.agent.send_draft(apart.ends(waiting, "in_review"))
+    ticket = apart.ends(waiting, "in_review")
     apart.installation.kill("worker")
     apart.installation.kill("watch")
+    apart.agent.send_draft(ticket)
     assert [apart.reply_state(order) for order in (waiting, at_text, at_dot)] == [
         "waiting", "sending", "sending",
     ]  # fmt: skip

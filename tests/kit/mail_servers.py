@@ -18,6 +18,7 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from imapclient import IMAPClient
 
 from tests.ingest import imap_servers
 from tests.ingest.imap_servers import USER, Server
@@ -37,9 +38,10 @@ def imap_server(home: Path) -> Iterator[Server]:
 
 def append(server: Server, *mails: bytes) -> None:
     """Deliver mails to the mailbox, as its mail server would."""
-    client = server.client()
-    for mail in mails:
-        client.append("INBOX", mail)
+    with IMAPClient("127.0.0.1", port=server.port, ssl=False, timeout=20) as client:
+        client.plain_login(USER, server.password)
+        for mail in mails:
+            client.append("INBOX", mail)
 
 
 @dataclass(frozen=True)

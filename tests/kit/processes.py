@@ -188,7 +188,9 @@ class Installation:
         with self.store.read() as connection:
             return list(connection.execute(query))
 
-    def until(self, condition: Callable[[], object], what: str, seconds: float = 30.0) -> Any:
+    def until(
+        self, condition: Callable[[], object], what: str, seconds: float = 30.0, *, every_s: float = 0.03
+    ) -> Any:
         """Wait until `condition()` is true and return it. A process that ended by itself fails the test."""
         end = time.monotonic() + seconds
         while not (found := condition()):
@@ -197,7 +199,7 @@ class Installation:
                     pytest.fail(f"triage {name} ended with {process.returncode}\n{self.logs()}")
             if time.monotonic() > end:
                 pytest.fail(f"waited {seconds:.0f} s in vain for {what}\n{self.logs()}")
-            time.sleep(0.03)
+            time.sleep(every_s)
         return found
 
     def logs(self, lines: int = 25) -> str:

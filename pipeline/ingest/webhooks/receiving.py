@@ -69,20 +69,22 @@ def receive(
         return Receipt(413, f"the body is larger than {body_limit(inbox)} bytes")
     lowered = {name.lower(): value for name, value in headers.items()}
     try:
-        event_id = adapter.verify(lowered, body, inbox.secrets(), at or now()).event_id
+        verified = adapter.verify(lowered, body, inbox.secrets(), at or now())
     except SignatureRefused as error:
         log.warning("webhook refused", inbox=inbox.name, reason=str(error))
         return Receipt(401, str(error))
+    if verified.answer is not None:
+        return Receipt(200, "the challenge is answered", body=verified.answer)
     digest = hashlib.sha256(body).hexdigest()
-    event_id = event_id or f"sha256:{digest}"
+    event_id = verified.event_id or f"sha256:{digest}"
     kind = lowered.get("content-type", "").split(";")[0].strip().lower()
     wrong_kind = kind not in adapter.CONTENT_TYPES
     why = f"the content type is {kind[:80] or 'missing'}, not {' or '.join(adapter.CONTENT_TYPES)}"
     stored = _store(store, inbox, adapter, event_id, body, digest, quarantine=why if wrong_kind else None)
     if stored.conflict:
-        log.warning("a webhook event came again with another body", inbox=inbox.name, event=event_id[:80])
+        log.warning("a webhook event came again with another body", inbox=inbox.name, event_id=event_id[:80])
         return Receipt(200, "this event came before with another body; both are kept")
-    if stored.waits:
+    if stored.ours:
         try:
             taken = take(store, stored.raw_id, inboxes=inboxes or {inbox.name: inbox}, on_ticket=on_ticket)
         except (TriageError, sa.exc.SQLAlchemyError) as error:
@@ -98,8 +100,10 @@ def receive(
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
+    """`ours`: this request stored it and reads it; a repeat meanwhile leaves that to the first."""
+
     raw_id: int
-    waits: bool
+    ours: bool
     conflict: bool
 
 
@@ -131,11 +135,11 @@ def _store(
                     connection.execute(
                         webhook_events.update().where(this).values(conflicts=webhook_events.c.conflicts + 1)
                     )
-                return _Stored(raw.raw_id, waits=False, conflict=True)
+                return _Stored(raw.raw_id, ours=False, conflict=True)
         raw = store_raw(connection, inbox.name, body, adapter.NAME, verified=True, quarantine=quarantine)
         if first is not None:
             connection.execute(webhook_events.update().where(this).values(raw_id=raw.raw_id))
-    return _Stored(raw.raw_id, waits=raw.waits, conflict=False)
+    return _Stored(raw.raw_id, ours=raw.new and raw.waits, conflict=False)
 
 
 def _as_it_stands(store: Store, raw_id: int) -> Receipt:

@@ -29,9 +29,13 @@ class NotUnderstood(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A request that proved its origin; `event_id` is the source's own id of the event, if it has one."""
+    """A request that proved its origin; `event_id` is the source's own id of the event, if it has one.
+
+    `answer` is what the source wants sent back word for word (Front's challenge).
+    """
 
     event_id: str
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
