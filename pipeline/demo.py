@@ -29,7 +29,6 @@ path = "{home}/inbox"
 from_address = "support@larkfield.example"
 from_name = "Larkfield support"
 authserv_id = "mx.larkfield.example"
-signature = "Larkfield support"
 """
 
 
@@ -72,7 +71,10 @@ def prepare(home: Path) -> Settings:
 
 
 def ingest(parts: Parts, show: Callable[[Counts], None]) -> Counts:
-    """Feed the sample inbox in."""
+    """Make the demo's agent, and feed the sample inbox in."""
+    from pipeline.review import agents
+
+    agents.add(parts.store, AGENT, role="admin", name="Demo agent")
     return ingest_paths(parts.store, [SAMPLES / "inbox"], INBOX, inboxes=parts.inboxes, progress=show)
 
 
@@ -80,7 +82,7 @@ def login_link(parts: Parts, address: str) -> str:
     """A single-use link that logs the demo's agent in."""
     from pipeline.review import agents, sessions
 
-    agent = agents.add(parts.store, AGENT, role="admin", name="Demo agent")
+    agent = agents.find(parts.store, AGENT)
     return f"{address}/enter/{sessions.make_link(parts.store, agent, 'demo')}"
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
+import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +19,12 @@ import sqlalchemy as sa
 from pipeline import steps
 from pipeline.assembly import Parts
 from pipeline.db import leases
-from pipeline.db.tables import drafts, messages, model_calls, replies, reviews, tickets, triages
+from pipeline.db.tables import drafts, messages, replies, reviews, tickets, triages
 from pipeline.delivery import send
 from pipeline.delivery.compose import Outgoing
-from pipeline.delivery.outcomes import Accepted, Outcome, Permanent, Temporary, Uncertain
+from pipeline.delivery.outcomes import Accepted, Outcome, Permanent, Uncertain
+from pipeline.errors import ConflictError, LeaseLost
+from pipeline.ingest import intake
 from pipeline.ingest.intake import Taken, store_raw, take, take_stored
 from pipeline.models.base import ModelAnswer, ModelRequest
 from pipeline.models.gateway import Gateway
@@ -132,26 +138,22 @@ def test_many_messages_that_wait_together_are_all_read(parts: Parts) -> None:
 
 
 @pytest.mark.parametrize("uncertain", [False, True])
-def test_a_message_over_the_loop_cap_comes_before_a_person_whatever_the_reply_is_up_to(
+def test_a_message_over_a_cap_comes_before_a_person_whatever_the_reply_is_up_to(
     parts: Parts, ann: Agent, uncertain: bool
 ) -> None:
+    """It is marked as read when it comes, so nobody else would ever look at it."""
     approved(parts, ann)
     way_out(parts, Way(Uncertain("no word") if uncertain else Accepted("250 ok")))
     if uncertain:
         work(parts)
         assert ticket_row(parts).status == "send_uncertain"
-    from pipeline.ingest import loops
-
-    for number in range(2, 2 + loops.TICKET_CAPS[0][1]):  # the last one is over the cap
-        bring(parts, f"And one more thing, number {number}!", number)
-    with parts.store.write() as connection:  # the ones below the cap are not what this is about
-        connection.execute(messages.update().values(triaged_at=sa.func.coalesce(messages.c.triaged_at, messages.c.received_at, type_=messages.c.received_at.type)))
+    ours = "Bob <support@shop.example>"  # a cap that one mail reaches; five replies an hour is another
+    bring(parts, "I told the customer something else by telephone, do not send this!", 2, sender=ours)
     if uncertain:
-        row = open_row(parts)
-        parts.desk.resolve_uncertain(row.id, ann, ticket_row(parts).version, "sent")
+        parts.desk.resolve_uncertain(open_row(parts).id, ann, ticket_row(parts).version, "sent")
     work(parts)
-    assert ticket_row(parts).status in ("in_review", "received")
-    assert open_row(parts) is not None
+    assert ticket_row(parts).status == "in_review"
+    assert open_row(parts).reason == "loop_cap"
 
 
 def test_a_bounce_that_overtakes_the_record_of_the_sending_is_not_lost(parts: Parts, ann: Agent) -> None:
@@ -197,22 +199,21 @@ def test_a_mail_with_an_endless_identifier_goes_to_quarantine_or_through_but_blo
     assert kinds[-1] == "message"
 
 
-def test_a_models_nul_character_does_not_cost_three_readings(parts: Parts) -> None:
-    bring(parts, CLEAR)
-    real = parts.providers["local"]
+@pytest.mark.parametrize(("model", "key"), [("local", "summary"), ("templates", "reply")])
+def test_a_models_nul_character_is_no_failed_step(parts: Parts, model: str, key: str) -> None:
+    """PostgreSQL takes no NUL: each start would pay for the answer and then lose it."""
+    bring(parts, CLEAR, subject="Where is my order 48213?")
+    real = parts.providers[model]
 
     class Odd:
-        name = "local"
+        name = model
 
         def complete(self, request: ModelRequest, *, deadline_s: float) -> ModelAnswer:
-            from dataclasses import replace
-
             answer = real.complete(request, deadline_s=deadline_s)
             said = json.loads(answer.text)
-            said["summary"] = "a \0 summary"
-            return replace(answer, text=json.dumps(said))
+            return replace(answer, text=json.dumps(said | {key: said[key] + "\0"}))
 
-    parts.providers = {**parts.providers, "local": Odd()}
+    parts.providers = {**parts.providers, model: Odd()}
     parts.gateway = Gateway(parts.providers, StoreLedger(parts.store), Prices())
     work(parts)
     assert ticket_row(parts).status == "in_review"
@@ -246,6 +247,88 @@ def test_a_correction_while_a_draft_is_written_does_not_hold_the_ticket_for_the_
 def put_right(parts: Parts, ticket: int, ann: Agent) -> None:
     teams = {name: topic.team for name, topic in parts.routes.topics.items()}
     correct(parts.store, ticket, ann, ticket_row(parts).version, {"topic": "billing"}, teams)
+
+
+def test_a_step_given_back_is_announced_at_the_next_sweep_not_a_minute_later(parts: Parts) -> None:
+    ticket = bring(parts, CLEAR).ticket_id
+    assert ticket is not None
+    minute = timedelta(seconds=60)
+    with parts.store.write() as connection:
+        assert leases.due(connection, not_hinted_for=minute)
+        lease = leases.claim(connection, ticket, "test:1:1", minute)
+        assert lease is not None
+        leases.release(connection, lease)
+    with parts.store.write() as connection:
+        assert leases.due(connection, not_hinted_for=minute)
+
+
+def test_two_batches_of_mail_taken_in_at_once_cost_nobody_else_a_deadlock(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL picks its victim among all who wait: here an agent's decision, or a sending's record."""
+    parts = live_parts(tmp_path / "home", postgres_url)
+    ann = agents.add(parts.store, "ann@shop.example", "agent", "Ann")
+    one, other = bring(parts, CLEAR, 1).ticket_id, bring(parts, CLEAR, 9, headers="").ticket_id
+    work(parts)
+    assert one is not None
+    with parts.store.read() as connection:
+        row = connection.execute(sa.select(reviews).where(reviews.c.ticket_id == one)).one()
+        version = connection.execute(sa.select(tickets.c.version).where(tickets.c.id == one)).scalar_one()
+    real, go = intake.record, {one: threading.Event(), other: threading.Event()}
+    begun = {one: threading.Event(), other: threading.Event()}
+
+    def slowly(*args: Any) -> Taken:
+        taken = real(*args)
+        if threading.current_thread() is not threading.main_thread() and taken.ticket_id is not None:
+            begun[taken.ticket_id].set()
+            go[taken.ticket_id].wait(5)
+        return taken
+
+    monkeypatch.setattr(intake, "record", slowly)
+    batches = []
+    for batch, order in enumerate(((1, 9), (9, 1))):
+        with parts.store.write() as connection:
+            ids = [
+                store_raw(
+                    connection,
+                    "support",
+                    mail(
+                        f"More of it. {batch}",
+                        message_id=f"{batch}-{number}@customer.example",
+                        headers=f"In-Reply-To: <m{number}@customer.example>\r\n",
+                    ),
+                    begun=True,
+                ).raw_id
+                for number in order
+            ]
+        batches.append(
+            threading.Thread(
+                target=intake.take_many, args=(parts.store, ids), kwargs={"inboxes": parts.inboxes}
+            )
+        )
+    failed: list[BaseException] = []
+
+    def decide() -> None:
+        try:
+            parts.desk.edit(row.id, ann, version, "Dear Jane, it left us today.")
+        except ConflictError:
+            pass  # the ticket changed: what the agent is to be told
+        except BaseException as error:
+            failed.append(error)
+
+    deciding = threading.Thread(target=decide)
+    for thread in batches:
+        thread.start()
+    assert all(event.wait(5) for event in begun.values())  # each batch holds its first ticket
+    deciding.start()
+    time.sleep(0.2)
+    go[other].set()  # the second batch now waits for the first ticket, behind the agent
+    time.sleep(0.2)
+    go[one].set()  # the first for the second: a ring
+    for thread in (*batches, deciding):
+        thread.join(20)
+    parts.store.close()
+    assert failed == []
 
 
 # --- nothing stale is shown as fresh ------------------------------------------------------------------
@@ -285,7 +368,7 @@ def test_a_message_that_a_person_has_answered_is_not_drafted_again(parts: Parts,
 
 def test_a_calm_afterthought_does_not_lower_the_route_of_what_is_still_unanswered(parts: Parts) -> None:
     bring(parts, ANGRY, subject="Order 48213")
-    bring(parts, "Hello,\n\nmy order number is 48213. Where is my order? Tracking shows nothing.\n\nJane", 2, subject="Where is my order 48213?")
+    assert bring(parts, CLEAR, 2, subject="Where is my order 48213?").opened is False
     work(parts)
     assert ticket_row(parts).route == "strong", ticket_row(parts).decision
 
@@ -307,11 +390,8 @@ def test_a_slow_attempt_that_was_accepted_after_all_stops_the_one_that_waits_to_
     work(parts)  # finds the attempt under way
     assert ticket_row(parts).status == "send_uncertain"
     parts.desk.resolve_uncertain(open_row(parts).id, ann, ticket_row(parts).version, "resend")
-    try:
+    with contextlib.suppress(LeaseLost):
         send.record(parts.store, first, outgoing, Accepted("250 queued"))
-    except steps.LeaseLost:
-        pass
     work(parts)
     assert ticket_row(parts).status == "answered"
     assert way.journal == []
-    _ = (Temporary, model_calls)

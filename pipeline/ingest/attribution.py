@@ -1,6 +1,8 @@
 """The lines that mail programs put before what they quote, in many languages: "On … wrote:", "-----Original
 Message-----", From/Sent/To/Subject blocks, forward marks."""
 
+# ruff: noqa: E501 - wide scripts count double
+
 from __future__ import annotations
 
 import re
@@ -70,6 +72,7 @@ _END_MARKS = (
     "escreveu",
     "scritto",
 )
+_DIGIT = re.compile(r"\d")
 _MAX_ATTRIBUTION = 600
 
 FORWARD_MARK = re.compile(
@@ -239,6 +242,8 @@ def _attribution_start(lines: list[str], last: int, end: str) -> int | None:
         joined = f"{piece} {joined}" if joined else piece
         if len(joined) > _MAX_ATTRIBUTION:
             break
+        if _DIGIT.search(joined) is None:
+            continue  # every date has one, and this is the cheapest thing to know
         starts = _STARTS.match(joined) is not None
         if starts and _is_attribution(joined, True):
             return start

@@ -1,5 +1,7 @@
 """Whether a person wrote a message or a machine did, and by what that was told."""
 
+# ruff: noqa: E501 - wide scripts count double
+
 from __future__ import annotations
 
 import re

@@ -1,5 +1,7 @@
 """How mail systems word that a mail was not delivered: the patterns, without the decisions (see bounces)."""
 
+# ruff: noqa: E501 - wide scripts count double
+
 from __future__ import annotations
 
 import re

@@ -23,23 +23,12 @@ BATCH_BYTES = 8_000_000
 _CHUNK = 1 << 20
 
 _NOT_MAIL_SUFFIXES = frozenset(
-    (".json", ".jsonl", ".csv", ".tsv", ".md", ".rst", ".toml", ".yaml", ".yml", ".ini", ".cfg", ".py", ".js")
-    + (
-        ".css",
-        ".sh",
-        ".sql",
-        ".db",
-        ".sqlite",
-        ".lock",
-        ".zip",
-        ".gz",
-        ".tar",
-        ".pdf",
-        ".png",
-        ".jpg",
-        ".jpeg",
+    f".{suffix}"
+    for suffix in (
+        *("json", "jsonl", "csv", "tsv", "md", "rst", "toml", "yaml", "yml", "ini", "cfg", "log", "lock"),
+        *("py", "js", "css", "sh", "sql", "db", "db-wal", "db-shm", "sqlite"),
+        *("zip", "gz", "tar", "pdf", "png", "jpg", "jpeg", "gif"),
     )
-    + (".gif", ".log")
 )
 _NOT_MAIL_NAMES = re.compile(r"(?i)(licen[cs]e|copying|notice|readme|changelog|dovecot|maildirfolder)\b")
 

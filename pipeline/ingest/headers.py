@@ -1,5 +1,7 @@
 """One header block: cut, unfolded, decoded by our own rules, so that nothing in it can become a new header."""
 
+# ruff: noqa: SIM905 - a list of words reads best as words
+
 from __future__ import annotations
 
 import base64

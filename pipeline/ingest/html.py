@@ -1,5 +1,7 @@
 """HTML two ways: as readable plain text (links, lists and quotes kept), and sanitised for display."""
 
+# ruff: noqa: SIM905 - a list of words reads best as words
+
 from __future__ import annotations
 
 import re

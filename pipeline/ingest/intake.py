@@ -162,10 +162,10 @@ def take_readouts(
     """Record what was parsed; in one transaction if that goes well, one by one if not."""
     try:
         with store.write() as connection:
-            taken = [record(connection, one, inboxes.get(one.inbox)) for one in readouts]
+            taken = [record(connection, one, inboxes) for one in readouts]
     except Exception:
         # whichever it was (a race, a deadlock, a value that the database refuses), alone it can be named
-        taken = [_record_alone(store, one, inboxes.get(one.inbox)) for one in readouts]
+        taken = [_record_alone(store, one, inboxes) for one in readouts]
     if on_ticket is not None:
         for one in taken:
             if one.kind in ("message", "automated") and one.ticket_id is not None:
@@ -279,7 +279,7 @@ def _load(store: Store, raw_ids: Iterable[int]) -> list[Any]:
     return [found[raw_id] for raw_id in ids if raw_id in found]
 
 
-def _record_alone(store: Store, readout: Readout, inbox: Inbox | None) -> Taken:
+def _record_alone(store: Store, readout: Readout, inboxes: Mapping[str, Inbox]) -> Taken:
     """Record one; a lost race is run again, a message that cannot be recorded goes to quarantine.
 
     A database that is away is not the message's fault: the error goes up, and the raw message stays stored.
@@ -287,7 +287,7 @@ def _record_alone(store: Store, readout: Readout, inbox: Inbox | None) -> Taken:
     for attempt in range(1, _TRIES + 1):
         try:
             with store.write() as connection:
-                return record(connection, readout, inbox)
+                return record(connection, readout, inboxes)
         except Raced:
             continue
         except TriageError:
@@ -298,7 +298,7 @@ def _record_alone(store: Store, readout: Readout, inbox: Inbox | None) -> Taken:
             reason = f"could not be recorded: {_place(error)}"
             with store.write() as connection:
                 return record(
-                    connection, Readout(readout.raw_id, readout.inbox, None, quarantine=reason), inbox
+                    connection, Readout(readout.raw_id, readout.inbox, None, quarantine=reason), inboxes
                 )
     raise TriageError(f"raw message {readout.raw_id}: somebody else is recording the same mail; try again")
 

@@ -1,8 +1,11 @@
 """One raw message in, one parsed message out: `parse` takes any bytes and never raises."""
 
+# ruff: noqa: SIM905 - a list of words reads best as words
+
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 from pipeline.ingest import bodies, bounces
 from pipeline.ingest.addresses import AddressList, parse_addresses
@@ -35,10 +38,10 @@ def parse(raw: bytes, bounds: Bounds = DEFAULT_BOUNDS) -> ParsedMessage:
         if not raw.strip(b"\x00 \t\r\n"):
             return ParsedMessage(kind="quarantine", kind_reason="it is empty")
         raw = _unwrapped(raw)
-        headers, _body_at = read_block(raw, 0, len(raw), bounds)
+        headers, body_at = read_block(raw, 0, len(raw), bounds)
         if not any(name in _MAIL_HEADERS for name, _ in headers.fields):
             return _no_headers(raw, bounds)
-        return _parsed(raw, headers, bounds)
+        return _parsed(raw, headers, body_at, bounds)
     except OverBound as over:
         return _quarantined(headers, str(over))
     except RecursionError:
@@ -58,10 +61,10 @@ def _unwrapped(raw: bytes) -> bytes:
     return raw
 
 
-def _parsed(raw: bytes, headers: Headers, bounds: Bounds) -> ParsedMessage:
+def _parsed(raw: bytes, headers: Headers, body_at: int, bounds: Bounds) -> ParsedMessage:
     meter = Meter(bounds)
     defects: list[str] = []
-    root = read_tree(raw, meter, defects)
+    root = read_tree(raw, meter, defects, block=(headers, body_at))
     people = _People(headers, defects, bounds)
     body = bodies.read_body(root, meter, defects)
     subject = _subject(headers, defects)
@@ -93,7 +96,8 @@ def _parsed(raw: bytes, headers: Headers, bounds: Bounds) -> ParsedMessage:
         defects.append("more than one Message-ID")
     parents = message_ids(headers.plain("in-reply-to"), limit=20)
     references = message_ids(" ".join(clean_line(as_text(v)) for v in headers.raw_all("references")))
-    if "date" in headers and parse_date(headers.plain("date")) is None:
+    date = parse_date(headers.plain("date"))
+    if "date" in headers and date is None:
         defects.append("a Date that cannot be read")
     return ParsedMessage(
         kind=kind,
@@ -109,7 +113,7 @@ def _parsed(raw: bytes, headers: Headers, bounds: Bounds) -> ParsedMessage:
         cc=people.cc,
         delivered_to=people.delivered_to,
         subject=subject,
-        date=parse_date(headers.plain("date")),
+        date=date,
         text=text,
         new_text=new_text,
         html=body.html,
@@ -250,14 +254,12 @@ def _quarantined(headers: Headers, reason: str) -> ParsedMessage:
     to: tuple[Address, ...] = ()
     ids: tuple[str, ...] = ()
     subject = ""
-    try:
+    # The message is in quarantine already, with its raw bytes; a header that breaks its reader is left out.
+    with suppress(Exception):
         subject = headers.text("subject")[:_MAX_SUBJECT]
         ids = message_ids(headers.plain("message-id")[:2_000], limit=10)
         from_ = parse_addresses(as_text((headers.raw("from") or b"")[:2_000]), decode_text, 100).addresses
         to = parse_addresses(as_text((headers.raw("to") or b"")[:2_000]), decode_text, 100).addresses
-    except Exception:
-        # The message is in quarantine already, with its raw bytes; a header that breaks its reader is left out.
-        pass
     return ParsedMessage(
         kind="quarantine",
         kind_reason=clean_text(reason),

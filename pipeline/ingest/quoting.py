@@ -46,7 +46,8 @@ def split(text: str, subject: str = "", sender: str = "") -> Split:
     """New text, signature and quotes of a body (HTML's private marks may still be in it).
 
     `subject` tells a forward from a reply where both quote alike; what somebody forwards is new to the thread
-    and stays (it is `forwarded`, too). `sender` is the display name, by which a bare name at the end is known as a signature.
+    and stays (it is `forwarded`, too). `sender` is the display name, by which a bare name at the end is known
+    as a signature.
     """
     whole = text
     if "-----BEGIN PGP SIGNED" in text:
@@ -86,8 +87,12 @@ def _whole(text: str, quoted: list[str]) -> Split:
 _MARKS = frozenset((FORWARD_BELOW, REPLY_BELOW, SIGNATURE_END, SIGNATURE_START))
 
 
+_MANY_EMPTY = re.compile(r"\n{4,}")
+
+
 def _join(lines: list[str]) -> str:
-    return "\n".join(line.rstrip() for line in lines if line.strip("> ") not in _MARKS).strip("\n")
+    joined = "\n".join(line.rstrip() for line in lines if line.strip("> ") not in _MARKS).strip("\n")
+    return _MANY_EMPTY.sub("\n\n\n", joined)
 
 
 class _Author:
@@ -185,7 +190,7 @@ class _Author:
             return self._rest_is_forwarded(at)
         end = at + 1
         while end < len(lines):
-            if _QUOTED.match(lines[end]):
+            if lines[end][:1] == ">" or _QUOTED.match(lines[end]):
                 end += 1
             elif (
                 # The rest of a quoted line that was wrapped on its way.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -58,8 +58,9 @@ class Taken:
     reason: str | None = None
 
 
-def record(connection: sa.Connection, readout: Readout, inbox: Inbox | None) -> Taken:
+def record(connection: sa.Connection, readout: Readout, inboxes: Mapping[str, Inbox]) -> Taken:
     """Write one message down. Raises `Raced` when another process has the same mail under way."""
+    inbox = inboxes.get(readout.inbox)
     raw = connection.execute(
         raw_messages.update()
         .where(
@@ -87,7 +88,7 @@ def record(connection: sa.Connection, readout: Readout, inbox: Inbox | None) -> 
     ids = threading.referenced(parsed)
     known = threading.look_up(connection, [*ids, parsed.message_id] if parsed.message_id else ids)
     twins = [one for one in known if parsed.message_id and one.message_id == parsed.message_id]
-    own = inbox.own if inbox is not None else frozenset()
+    own = frozenset(address for one in inboxes.values() for address in one.own)
     sender = parsed.from_.address if parsed.from_ else None
     from_us = sender is not None and sender.lower() in own
     returned = next((one for one in twins if one.ours), None)
@@ -96,7 +97,7 @@ def record(connection: sa.Connection, readout: Readout, inbox: Inbox | None) -> 
         return _end(connection, readout.raw_id, "duplicate", reason, returned.ticket_id)
     if parsed.kind == "person":
         taken = _person(
-            connection, readout, parsed, inbox, raw.received_at, print_, known, bool(twins), from_us
+            connection, readout, parsed, inbox, raw.received_at, print_, known, bool(twins), from_us, own
         )
     else:
         taken = _automated(connection, readout, parsed, raw.received_at, print_, known, bool(twins))
@@ -130,9 +131,10 @@ def _person(
     known: Sequence[threading.Known],
     conflict: bool,
     from_us: bool,
+    own: frozenset[str],
 ) -> Taken:
     at = loops.moment(received_at, parsed.date)
-    customer, verified = _customer(readout, parsed, inbox, from_us)
+    customer, verified = _customer(readout, parsed, own, from_us)
     earlier = threading.by_sender(connection, parsed.from_.address if parsed.from_ else None)
     merge_days = inbox.merge_days if inbox is not None and inbox.merge_by_subject else None
     place = threading.place(
@@ -299,7 +301,7 @@ def _bounce_words(parsed: ParsedMessage) -> str:
 
 
 def _customer(
-    readout: Readout, parsed: ParsedMessage, inbox: Inbox | None, from_us: bool
+    readout: Readout, parsed: ParsedMessage, own: frozenset[str], from_us: bool
 ) -> tuple[Address | None, bool]:
     """Who is to be answered, and whether the inbox vouches for that address.
 
@@ -307,7 +309,6 @@ def _customer(
     """
     if not from_us:
         return parsed.from_, readout.sender_verified
-    own = inbox.own if inbox is not None else frozenset()
     others = [one for one in parsed.reply_to if one.address.lower() not in own]
     return (others[0], False) if len(others) == 1 else (None, False)
 

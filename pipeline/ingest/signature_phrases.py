@@ -1,6 +1,8 @@
 """Sign-offs, mobile lines, disclaimers and footers in many languages: the patterns, without the decisions (see
 signatures)."""
 
+# ruff: noqa: E501 - wide scripts count double
+
 from __future__ import annotations
 
 import re

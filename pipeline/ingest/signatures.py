@@ -27,6 +27,7 @@ from pipeline.ingest.signature_phrases import (
 )
 
 _MAX_SIGNATURE_LINES = 16
+_FOOTNOTE = re.compile(r"\s*\[[\w*]{1,3}\]")
 
 
 def cut_signature(
@@ -86,9 +87,9 @@ def _delimiter(lines: list[str]) -> int | None:
     for index in range(len(lines) - 1, 0, -1):
         line = lines[index]
         bare = line.strip()
-        if bare[:1] in ("-", "—", "–", "―") and bare and DELIMITER.match(line):
-            if below <= _MAX_SIGNATURE_LINES or line.rstrip("\r\n") == "-- ":
-                best = index
+        delimits = bare[:1] in ("-", "—", "–", "―") and bare != "" and DELIMITER.match(line) is not None
+        if delimits and (below <= _MAX_SIGNATURE_LINES or line == "-- "):
+            best = index
         below += bare != ""
         if below > 40:
             break
@@ -216,7 +217,8 @@ def _is_name(line: str, names: list[str]) -> bool:
 
 
 def _is_contact(line: str) -> bool:
-    return len(line) < 200 and CONTACT.search(line) is not None
+    # A numbered link is a footnote of the text, not a way to reach somebody.
+    return len(line) < 200 and CONTACT.search(line) is not None and not _FOOTNOTE.match(line)
 
 
 def _hyphen_name(lines: list[str], names: list[str]) -> int | None:

@@ -85,9 +85,21 @@ class Part:
 _QP_DAMAGE = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*\r?\n|[ \t]*\Z)")
 
 
-def read_tree(raw: bytes, meter: Meter, defects: list[str], start: int = 0, end: int | None = None) -> Part:
-    """The whole message as a tree. Raises OverBound; takes any bytes."""
-    root = _read_part(raw, start, len(raw) if end is None else end, "text/plain", meter.bounds, defects)
+def read_tree(
+    raw: bytes,
+    meter: Meter,
+    defects: list[str],
+    start: int = 0,
+    end: int | None = None,
+    block: tuple[Headers, int] | None = None,
+) -> Part:
+    """The whole message as a tree; `block` is its header block where that is read already (see read_block).
+
+    Raises OverBound; takes any bytes.
+    """
+    stop = len(raw) if end is None else end
+    block = block or read_block(raw, start, stop, meter.bounds)
+    root = _part(raw, block, stop, "text/plain", meter.bounds, defects)
     stack: list[tuple[Part, int]] = [(root, 0)]
     while stack:
         part, depth = stack.pop()
@@ -124,7 +136,13 @@ def _as_text(part: Part) -> None:
 
 
 def _read_part(raw: bytes, start: int, end: int, default: str, bounds: Bounds, defects: list[str]) -> Part:
-    headers, body = read_block(raw, start, end, bounds)
+    return _part(raw, read_block(raw, start, end, bounds), end, default, bounds, defects)
+
+
+def _part(
+    raw: bytes, block: tuple[Headers, int], end: int, default: str, bounds: Bounds, defects: list[str]
+) -> Part:
+    headers, body = block
     for defect in headers.defects:
         _once(defects, defect)
     content_type = default

@@ -106,7 +106,7 @@ def mail_parser_reply(text: str, sender: str, languages: list[str]) -> Reading:
 
 
 def email_reply_parser(text: str, sender: str, languages: list[str]) -> Reading:
-    from email_reply_parser import EmailReplyParser
+    from email_reply_parser import EmailReplyParser  # type: ignore[import-untyped]
 
     message = EmailReplyParser.read(text)
     shown = [f.content for f in message.fragments if not f.quoted and not f.headers]

@@ -1,5 +1,7 @@
 """From, To and Cc: the right address, whatever the header tries."""
 
+# ruff: noqa: E501 - mails stand as they arrive
+
 from __future__ import annotations
 
 import time
@@ -87,9 +89,9 @@ def test_too_many_addresses_are_over_the_bound() -> None:
 @pytest.mark.parametrize("value", ["(" * 200_000, "<" * 11_000, '"' * 200_000, "[" * 11_000, "\\" * 200_000, "a" * 200_000,
                                    ":" * 200_000, "a." * 100_000 + "@b", "()" * 100_000, '""' * 100_000, "<>" * 5_000])  # fmt: skip
 def test_hostile_headers_are_read_in_linear_time(value: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     read(value)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(("raw", "expected"), [

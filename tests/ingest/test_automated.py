@@ -1,5 +1,7 @@
 """What machines send is told from what people write, with a reason that can be shown."""
 
+# ruff: noqa: E501 - mails stand as they arrive
+
 from __future__ import annotations
 
 import pytest

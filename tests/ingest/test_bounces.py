@@ -1,5 +1,7 @@
 """Delivery reports in the wordings of many mail systems: who was not reached, and for good or not."""
 
+# ruff: noqa: E501 - mails stand as they arrive
+
 from __future__ import annotations
 
 import pytest

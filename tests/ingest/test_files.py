@@ -199,7 +199,8 @@ def test_a_watched_folder_takes_what_appears(store: Store, tmp_path: Path) -> No
     (tmp_path / "cur").mkdir()
     (tmp_path / "new" / "1.host").write_bytes(mail())
     inbox = FolderInbox(name="support", kind="folder", path=tmp_path, poll_s=0.05)
-    stop, hints = threading.Event(), []
+    stop = threading.Event()
+    hints: list[int] = []
     thread = threading.Thread(target=watch_folder, args=(inbox, store, stop, hints.append))
     thread.start()
     try:

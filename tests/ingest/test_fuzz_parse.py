@@ -5,6 +5,8 @@ seed; `TRIAGE_FUZZ_SECONDS` sets how long it goes on, `TRIAGE_FUZZ_SEED` where i
 folder that a mail is written to on which it fails. (`TRIAGE_TEST_FUZZ_…` are the same names.)
 """
 
+# ruff: noqa: E501 - mails stand as they arrive
+
 from __future__ import annotations
 
 import json
@@ -51,9 +53,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]"
 
 
 def judged(raw: bytes) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     got = parse(raw)
-    spent = time.perf_counter() - start
+    spent = time.process_time() - start
     assert spent < 2, spent
     assert not got.kind_reason.startswith("it could not be read ("), got.kind_reason
     document = got.to_json()
@@ -64,7 +66,8 @@ def judged(raw: bytes) -> None:
     names = [a.name + a.address for a in (got.from_, *got.to, *got.cc, *got.reply_to) if a]
     for line in (got.subject, got.message_id, got.in_reply_to or "", *got.references, *names, got.return_path or "",
                  *got.authentication_results, *(a.filename for a in got.attachments), *got.defects):  # fmt: skip
-        assert not _CONTROL.search(line) and "\n" not in line, line
+        assert not _CONTROL.search(line), line
+        assert "\n" not in line, line
     for attachment in got.attachments:
         assert "/" not in attachment.filename
         assert "\\" not in attachment.filename

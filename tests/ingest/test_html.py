@@ -1,5 +1,7 @@
 """HTML: readable as text, the quotes of every mail program found in it, harmless when shown."""
 
+# ruff: noqa: E501 - mails stand as they arrive
+
 from __future__ import annotations
 
 import time
@@ -189,8 +191,8 @@ def test_good_links_and_images_of_the_mail_itself_stay() -> None:
     ("paragraphs", "<p>x" * 60_000),
 ])  # fmt: skip
 def test_hostile_html_costs_no_more_than_two_seconds(name: str, html: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     marked = to_text(html)
     sanitise(html)
     split(marked)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.ingest.inboxes import FolderInbox, ImapInbox, WebhookInbox, load, read
+from pipeline.ingest.inboxes import FolderInbox, ImapInbox, Inbox, WebhookInbox, load, read
 
 IMAP = """
 [inbox.support]
@@ -36,12 +36,18 @@ def test_secrets_never_show_in_what_is_printed() -> None:
 def test_a_password_stands_in_a_file_or_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pw").write_text("from the file\n")
     by_file = read(IMAP.replace('password = "hunter2-very-secret"', f'password_file = "{tmp_path}/pw"'))
-    assert by_file["support"].secret() == "from the file"  # type: ignore[union-attr]
+    assert secret_of(by_file) == "from the file"
     by_env = read(IMAP.replace('password = "hunter2-very-secret"', 'password_env = "SUPPORT_PW"'))
     with pytest.raises(ConfigError, match="SUPPORT_PW is not set"):
-        by_env["support"].secret()  # type: ignore[union-attr]
+        secret_of(by_env)
     monkeypatch.setenv("SUPPORT_PW", "from the variable")
-    assert by_env["support"].secret() == "from the variable"  # type: ignore[union-attr]
+    assert secret_of(by_env) == "from the variable"
+
+
+def secret_of(inboxes: dict[str, Inbox]) -> str:
+    inbox = inboxes["support"]
+    assert isinstance(inbox, ImapInbox)
+    return inbox.secret()
 
 
 @pytest.mark.parametrize(

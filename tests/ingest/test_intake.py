@@ -149,7 +149,8 @@ def test_mails_without_a_message_id_are_told_apart_by_date_and_body(store: Store
 
 def test_files_are_stored_once_by_their_content(store: Store) -> None:
     def with_file(number: int) -> bytes:
-        body = '--b\r\nContent-Type: text/plain\r\n\r\nSee {n}\r\n--b\r\nContent-Type: application/pdf; name="a.pdf"\r\n'
+        body = "--b\r\nContent-Type: text/plain\r\n\r\nSee {n}\r\n--b\r\n"
+        body += 'Content-Type: application/pdf; name="a.pdf"\r\n'
         body += "Content-Transfer-Encoding: base64\r\n\r\nJVBERi0xLjQK\r\n--b--"
         return mail(
             body.replace("{n}", str(number)),

@@ -1,5 +1,7 @@
 """One raw message in, one parsed message out: on whichever interpreter, whatever the bytes."""
 
+# ruff: noqa: E501 - mails stand as they arrive
+
 from __future__ import annotations
 
 import base64
@@ -371,9 +373,9 @@ READ_ALL_THE_SAME = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_over_a_bound_is_quarantined_at_once_with_what_could_be_read(name: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     got = parse(HOSTILE[name])
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     if name != "deep messages":
         assert (got.kind == "quarantine" and "more than" in got.kind_reason) or "deeper" in got.kind_reason
     assert got.from_ is None or got.from_.address in ("ann@example.com", "a@example.com")
@@ -381,9 +383,9 @@ def test_what_is_over_a_bound_is_quarantined_at_once_with_what_could_be_read(nam
 
 @pytest.mark.parametrize("name", READ_ALL_THE_SAME)
 def test_hostile_mail_costs_no_more_than_two_seconds(name: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     parse(READ_ALL_THE_SAME[name])
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_the_bounds_are_settings() -> None:
@@ -430,9 +432,9 @@ def test_every_message_of_the_corpora_is_parsed_in_time() -> None:
     for path in sorted(DATA.rglob("*")):
         if not path.is_file() or path.name in ("index.jsonl", "expected.json", "LICENSE.upstream.txt"):
             continue
-        start = time.perf_counter()
+        start = time.process_time()
         got = parse(path.read_bytes())
-        slowest = max(slowest, (time.perf_counter() - start, path.name))
+        slowest = max(slowest, (time.process_time() - start, path.name))
         json.dumps(got.to_json())
         assert "could not be read" not in got.kind_reason or "its text" in got.kind_reason, (
             path,

@@ -1,5 +1,7 @@
 """New text: what the author of a mail wrote now, in the wordings of many mail programs and languages."""
 
+# ruff: noqa: E501 - mails stand as they arrive
+
 from __future__ import annotations
 
 import textwrap
@@ -266,6 +268,6 @@ def test_long_lines_and_many_lines_are_split_in_linear_time() -> None:
         "tel. 0123 456 789 " * 10_000,
     ]
     for text in hostile:
-        start = time.perf_counter()
+        start = time.process_time()
         split(text)
-        assert time.perf_counter() - start < 2, text[:30]
+        assert time.process_time() - start < 2, text[:30]

@@ -142,9 +142,7 @@ class Browser:
 
 @contextlib.contextmanager
 def by_forms(installation: Installation) -> Iterator[Forms]:
-    with httpx2.Client(
-        base_url=installation.address, headers={"accept": "text/html"}, timeout=20
-    ) as client:
+    with httpx2.Client(base_url=installation.address, headers={"accept": "text/html"}, timeout=20) as client:
         yield Forms(client)
 
 

@@ -6,6 +6,7 @@ import re
 import threading
 from typing import Any
 
+from pipeline.triage.schema import FIELD_KINDS
 from tests.kit.model_replies import Reply, Seen, Tokens, hang, ok
 
 READ = Tokens(plain=900, output=120)
@@ -55,8 +56,7 @@ class Silent:
 
 
 def reading(text: str) -> dict[str, Any]:
-    kinds = "order_numbers account_ids emails phones amounts dates names invoice_numbers".split()
-    fields: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
+    fields: dict[str, list[dict[str, Any]]] = {kind: [] for kind in FIELD_KINDS}
     fields["order_numbers"] = [{"value": number, "normalised": None} for number in _orders(text)]
     return {
         "topic": "order_shipping",
