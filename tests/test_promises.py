@@ -20,11 +20,12 @@ from pipeline import steps
 from pipeline.assembly import Parts
 from pipeline.db import leases
 from pipeline.db.tables import drafts, messages, replies, reviews, tickets, triages
+from pipeline.db.types import now
 from pipeline.delivery import send
 from pipeline.delivery.compose import Outgoing
 from pipeline.delivery.outcomes import Accepted, Outcome, Permanent, Uncertain
-from pipeline.errors import ConflictError, LeaseLost
-from pipeline.ingest import intake
+from pipeline.errors import ConflictError, LeaseLost, UnreachableError
+from pipeline.ingest import intake, recording
 from pipeline.ingest.intake import Taken, store_raw, take, take_stored
 from pipeline.models.base import ModelAnswer, ModelRequest
 from pipeline.models.gateway import Gateway
@@ -274,7 +275,7 @@ def test_two_batches_of_mail_taken_in_at_once_cost_nobody_else_a_deadlock(
     with parts.store.read() as connection:
         row = connection.execute(sa.select(reviews).where(reviews.c.ticket_id == one)).one()
         version = connection.execute(sa.select(tickets.c.version).where(tickets.c.id == one)).scalar_one()
-    real, go = intake.record, {one: threading.Event(), other: threading.Event()}
+    real, go = recording.record, {one: threading.Event(), other: threading.Event()}
     begun = {one: threading.Event(), other: threading.Event()}
 
     def slowly(*args: Any) -> Taken:
@@ -395,3 +396,27 @@ def test_a_slow_attempt_that_was_accepted_after_all_stops_the_one_that_waits_to_
     work(parts)
     assert ticket_row(parts).status == "answered"
     assert way.journal == []
+
+
+def test_a_database_that_blinks_after_the_mail_server_accepted_leaves_no_doubt(
+    parts: Parts, ann: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the protocol did tell: only our own record of it failed, once."""
+    ticket = approved(parts, ann)
+    blinks = [False]
+    real = type(parts.store).write
+
+    def write(store: Any) -> Any:
+        if blinks[0]:
+            blinks[0] = False
+            raise UnreachableError("the database cannot be used: deadlock detected")
+        return real(store)
+
+    monkeypatch.setattr(type(parts.store), "write", write)
+    way = way_out(parts, Way(Accepted("250 ok"), during=lambda: blinks.__setitem__(0, True)))
+    work(parts)
+    with parts.store.write() as connection:
+        connection.execute(tickets.update().where(tickets.c.id == ticket).values(due_at=now()))
+    work(parts)
+    assert len(way.journal) == 1
+    assert ticket_row(parts).status == "answered"

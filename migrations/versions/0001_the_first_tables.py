@@ -179,6 +179,13 @@ def upgrade() -> None:
         batch_op.create_index("ix_tickets_created_at", ["created_at"], unique=False)
         batch_op.create_index("ix_tickets_customer_address", ["customer_address"], unique=False)
         batch_op.create_index("ix_tickets_due_at", ["due_at", "id"], unique=False)
+        batch_op.create_index(
+            "ix_tickets_lease_owner",
+            ["lease_owner"],
+            unique=False,
+            sqlite_where=sa.text("lease_owner IS NOT NULL"),
+            postgresql_where=sa.text("lease_owner IS NOT NULL"),
+        )
         batch_op.create_index("ix_tickets_status", ["status", "urgency_rank", "id"], unique=False)
 
     op.create_table(
@@ -634,6 +641,11 @@ def downgrade() -> None:
     op.drop_table("webhook_events")
     with op.batch_alter_table("tickets", schema=None) as batch_op:
         batch_op.drop_index("ix_tickets_status")
+        batch_op.drop_index(
+            "ix_tickets_lease_owner",
+            sqlite_where=sa.text("lease_owner IS NOT NULL"),
+            postgresql_where=sa.text("lease_owner IS NOT NULL"),
+        )
         batch_op.drop_index("ix_tickets_due_at")
         batch_op.drop_index("ix_tickets_customer_address")
         batch_op.drop_index("ix_tickets_created_at")

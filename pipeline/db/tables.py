@@ -118,6 +118,12 @@ tickets = sa.Table(
     sa.Index("ix_tickets_status", "status", "urgency_rank", "id"),
     sa.Index("ix_tickets_customer_address", "customer_address"),
     sa.Index("ix_tickets_created_at", "created_at"),
+    sa.Index(
+        "ix_tickets_lease_owner",
+        "lease_owner",
+        sqlite_where=sa.text("lease_owner IS NOT NULL"),
+        postgresql_where=sa.text("lease_owner IS NOT NULL"),
+    ),
 )
 
 messages = sa.Table(
