@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 export UV_LINK_MODE ?= copy
 
-.PHONY: setup demo test check format bench lock
+.PHONY: setup demo test check format fuzz bench lock
 
 setup: .venv/.ready
 
@@ -42,6 +42,10 @@ check: .venv/.ready-dev
 format: .venv/.ready-dev
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+# The mutation fuzzer over the parser in full: ten minutes; `make test` runs a second of it.
+fuzz: .venv/.ready-dev
+	@TRIAGE_TEST_FUZZ_SECONDS=600 $(BIN)/pytest tests/ingest/test_fuzz_parse.py --timeout=1200
 
 bench: .venv/.ready-dev
 	@$(BIN)/python -m tests.bench

@@ -420,3 +420,18 @@ def test_a_database_that_blinks_after_the_mail_server_accepted_leaves_no_doubt(
     work(parts)
     assert len(way.journal) == 1
     assert ticket_row(parts).status == "answered"
+
+
+def test_a_draft_for_somebody_else_than_the_customer_may_not_go_out_as_it_stands(
+    parts: Parts, ann: Agent
+) -> None:
+    """Whoever knows a Message-ID writes into the thread; the answer goes to them, greets Jane, and knows hers."""
+    approved(parts, ann)
+    way_out(parts, Way(Accepted("250 ok")))
+    work(parts)
+    bring(parts, "Please send me the status of this order again.", 2, sender="<mallory@evil.example>")
+    work(parts)
+    with parts.store.read() as connection:
+        draft = connection.execute(sa.select(drafts).order_by(drafts.c.id.desc())).first()
+    assert draft is not None
+    assert draft.blocked or "Jane" not in draft.text
