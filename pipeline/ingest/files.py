@@ -13,7 +13,8 @@ from pipeline.db.store import Store
 from pipeline.errors import InputError, TriageError
 from pipeline.ingest.inboxes import FolderInbox, Inbox
 from pipeline.ingest.intake import OnTicket, RawStored, read_out, store_raw, take, take_readouts, take_stored
-from pipeline.ingest.recording import Readout, Taken
+from pipeline.ingest.recording import Taken
+from pipeline.ingest.rows import Readout
 
 MAX_MESSAGE_BYTES = 64_000_000
 """More than this of one mail is not read; what was read is kept in quarantine."""

@@ -27,7 +27,8 @@ from pipeline.errors import TriageError
 from pipeline.ingest.authentication import vouch
 from pipeline.ingest.inboxes import Inbox
 from pipeline.ingest.message import ParsedMessage
-from pipeline.ingest.recording import GAVE_UP, Raced, Readout, Taken, record
+from pipeline.ingest.recording import GAVE_UP, Taken, record
+from pipeline.ingest.rows import Raced, Readout
 from pipeline.ingest.threading import without_ours
 
 __all__ = ["RawStored", "Taken", "store_raw", "take", "take_again", "take_many", "take_stored"]

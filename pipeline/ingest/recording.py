@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from pipeline.db.moves import move, open_ticket, touch
 from pipeline.db.reviews import open_review, supersede_open
-from pipeline.db.tables import attachments, blobs, messages, raw_messages, reviews, tickets
+from pipeline.db.tables import messages, raw_messages, reviews, tickets
 from pipeline.db.types import now
 from pipeline.ingest import loops, threading
 from pipeline.ingest.inboxes import Inbox
 from pipeline.ingest.message import Address, ParsedMessage
 from pipeline.ingest.reply_address import new_token
+from pipeline.ingest.rows import Readout, clean, clean_ids, insert_message
 from pipeline.lifecycle import Status
 
 GAVE_UP = "parsing was begun 3 times and never ended"
@@ -27,23 +26,6 @@ GAVE_UP = "parsing was begun 3 times and never ended"
 
 _LOOK_FOR_OURS = 20
 _AT_REST_FOR_A_BOUNCE = (Status.ANSWERED, Status.CLOSED, Status.AUTOMATED)
-
-
-class Raced(Exception):
-    """Another process recorded the same mail meanwhile: roll back, and it is a duplicate."""
-
-
-@dataclass(frozen=True, slots=True)
-class Readout:
-    """What parsing one raw message gave: a message, or why there is none."""
-
-    raw_id: int
-    inbox: str
-    parsed: ParsedMessage | None
-    sender_verified: bool = False
-    verified_why: str = ""
-    quarantine: str | None = None
-    ignored: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +59,7 @@ def record(connection: sa.Connection, readout: Readout, inboxes: Mapping[str, In
         if readout.ignored is not None:
             return Taken("ignored", readout.raw_id, reason=readout.ignored)
         return _end(connection, readout.raw_id, "quarantined", readout.quarantine or "could not be parsed")
-    parsed = _clean_ids(parsed)
+    parsed = clean_ids(parsed)
     print_ = fingerprint(parsed, readout.raw_id)
     same = connection.execute(
         sa.select(messages.c.id, messages.c.ticket_id).where(messages.c.fingerprint == print_)
@@ -161,7 +143,7 @@ def _person(
             why=capped or "a new message arrived",
             **_ticket_columns(readout, parsed, customer, verified, received_at),
         )
-        message_id = _insert(
+        message_id = insert_message(
             connection, readout, parsed, ticket_id, received_at, print_, flags, read=bool(capped)
         )
         if capped:
@@ -176,7 +158,7 @@ def _person(
     capped = capped or loops.over_ticket_cap(connection, ticket_id, at)
     if capped:
         flags.append("loop_cap")
-    message_id = _insert(
+    message_id = insert_message(
         connection, readout, parsed, ticket_id, received_at, print_, flags, read=bool(capped)
     )
     changes: dict[str, Any] = {"last_message_at": received_at}
@@ -256,12 +238,12 @@ def _automated(
             why=f"automated mail: {_clean(parsed.kind_reason) or parsed.kind}",
             **_ticket_columns(readout, parsed, parsed.from_, False, received_at),
         )
-        message_id = _insert(connection, readout, parsed, ticket_id, received_at, print_, flags)
+        message_id = insert_message(connection, readout, parsed, ticket_id, received_at, print_, flags)
         return Taken("automated", readout.raw_id, ticket_id, message_id, opened=True)
     ticket = connection.execute(
         sa.select(tickets.c.status).where(tickets.c.id == ticket_id).with_for_update()
     ).one()
-    message_id = _insert(connection, readout, parsed, ticket_id, received_at, print_, flags)
+    message_id = insert_message(connection, readout, parsed, ticket_id, received_at, print_, flags)
     if bounced is not None and Status(ticket.status) in _AT_REST_FOR_A_BOUNCE:
         why = _bounce_words(parsed)
         move(connection, ticket_id, Status.IN_REVIEW, who=who, why=why, last_message_at=received_at)
@@ -297,7 +279,7 @@ def _bounce_words(parsed: ParsedMessage) -> str:
     more = f" and {len(recipients) - 1} more" if len(recipients) > 1 else ""
     how = "for good" if first.permanent else "for now"
     status = f" ({first.status})" if first.status else ""
-    return _clean(f"Our reply to {first.address}{more} came back, {how}{status}.")
+    return clean(f"Our reply to {first.address}{more} came back, {how}{status}.")
 
 
 def _customer(
@@ -318,101 +300,13 @@ def _ticket_columns(
 ) -> dict[str, Any]:
     return {
         "inbox": readout.inbox,
-        "subject": _clean(parsed.subject),
-        "customer_address": _clean(customer.address) if customer else None,
-        "customer_name": (_clean(customer.name) or None) if customer else None,
+        "subject": clean(parsed.subject),
+        "customer_address": clean(customer.address) if customer else None,
+        "customer_name": (clean(customer.name) or None) if customer else None,
         "customer_verified": verified,
         "reply_token": new_token(),
         "last_message_at": received_at,
     }
-
-
-def _insert(
-    connection: sa.Connection,
-    readout: Readout,
-    parsed: ParsedMessage,
-    ticket_id: int,
-    received_at: datetime,
-    print_: str,
-    flags: Sequence[str],
-    *,
-    read: bool = False,
-) -> int:
-    sender = parsed.from_
-    message_id = connection.execute(
-        _message_insert(connection.dialect.name),
-        {
-            "ticket_id": ticket_id,
-            "raw_id": readout.raw_id,
-            "inbox": readout.inbox,
-            "direction": "inbound",
-            "kind": parsed.kind,
-            "kind_reason": _clean(parsed.kind_reason),
-            # the first event of a conversation bears its id, so that the next ones find it
-            "message_id": _clean(parsed.message_id or threading.conversation(parsed) or "") or None,
-            "in_reply_to": _clean(parsed.in_reply_to) if parsed.in_reply_to else None,
-            "references": [_clean(one) for one in parsed.references],
-            "from_name": _clean(sender.name) if sender else None,
-            "from_address": _clean(sender.address) if sender else None,
-            "reply_to": _addresses(parsed.reply_to),
-            "to": _addresses(parsed.to),
-            "cc": _addresses(parsed.cc),
-            "subject": _clean(parsed.subject),
-            "sent_at": parsed.date,
-            "received_at": received_at,
-            "text": _clean(parsed.text),
-            "new_text": _clean(parsed.new_text),
-            "html": _clean(parsed.html) if parsed.html is not None else None,
-            "verified": readout.sender_verified,
-            "verified_why": _clean(readout.verified_why),
-            "body_hash": parsed.body_hash,
-            "fingerprint": print_,
-            "bounce": parsed.bounce.to_json() if parsed.bounce else None,
-            "defects": [_clean(defect) for defect in parsed.defects],
-            "flags": list(flags),
-            "triaged_at": now() if read else None,
-        },
-    ).scalar_one_or_none()
-    if message_id is None:
-        raise Raced
-    _insert_files(connection, int(message_id), parsed)
-    return int(message_id)
-
-
-@functools.cache
-def _message_insert(dialect: str) -> Any:
-    """Built once: building a statement costs more than running it."""
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    return insert(messages).on_conflict_do_nothing(index_elements=["fingerprint"]).returning(messages.c.id)
-
-
-def _insert_files(connection: sa.Connection, message_id: int, parsed: ParsedMessage) -> None:
-    if not parsed.attachments:
-        return
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    by_hash = {one.sha256: one.data for one in parsed.attachments}
-    have = set(connection.execute(sa.select(blobs.c.sha256).where(blobs.c.sha256.in_(by_hash))).scalars())
-    for digest in sorted(by_hash.keys() - have):  # in one order everywhere, or two would wait for each other
-        connection.execute(
-            insert(blobs)
-            .values(sha256=digest, data=by_hash[digest])
-            .on_conflict_do_nothing(index_elements=["sha256"])
-        )
-    connection.execute(
-        attachments.insert(),
-        [
-            {
-                "message_id": message_id,
-                "filename": _clean(one.filename),
-                "content_type": _clean(one.content_type),
-                "size": one.size,
-                "sha256": one.sha256,
-                "inline": one.inline,
-                "content_id": _clean(one.content_id) if one.content_id else None,
-            }
-            for one in parsed.attachments
-        ],
-    )
 
 
 def _end(
@@ -427,37 +321,6 @@ def _end(
         raw_messages.update().where(raw_messages.c.id == raw_id).values(state=state, reason=_clean(reason))
     )
     return Taken(state, raw_id, ticket_id, message_id, reason=reason)
-
-
-def _addresses(addresses: Sequence[Address]) -> list[dict[str, str]]:
-    return [{"name": _clean(one.name), "address": _clean(one.address)} for one in addresses]
-
-
-def _clean_ids(parsed: ParsedMessage) -> ParsedMessage:
-    """Ids and addresses that the database can be asked for; a parser's slip must not stop the message."""
-    sender = parsed.from_
-    named = (
-        parsed.message_id,
-        parsed.in_reply_to or "",
-        *parsed.references,
-        sender.address if sender else "",
-    )
-    if all(_clean(one) == one for one in named):
-        return parsed
-    return replace(
-        parsed,
-        message_id=_clean(parsed.message_id),
-        in_reply_to=_clean(parsed.in_reply_to) if parsed.in_reply_to else None,
-        references=tuple(_clean(one) for one in parsed.references),
-        from_=Address(_clean(sender.name), _clean(sender.address)) if sender else None,
-    )
-
-
-def _clean(text: str) -> str:
-    """What every database takes: no NUL, no half of a surrogate pair."""
-    if "\0" in text:
-        text = text.replace("\0", "")
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _same(one: str | None, other: str | None) -> bool:

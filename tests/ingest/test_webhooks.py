@@ -250,12 +250,14 @@ def test_a_shape_that_is_wrong_names_the_field(sqlite_store: Store, said: dict[s
 
 
 def test_line_breaks_in_fields_make_no_headers(sqlite_store: Store) -> None:
-    post(sqlite_store, text="x", subject="Hi\r\nBcc: eve@evil.test\r\n\r\nbody", **{
+    said: dict[str, Any] = {
         "from": {"name": 'Ann"\r\nReply-To: eve@evil.test', "address": "ann@customer.example"},
-    })  # fmt: skip
-    said = message(sqlite_store, 1)
-    assert said.subject == "Hi Bcc: eve@evil.test body"
-    assert (said.from_address, said.reply_to, said.new_text.strip()) == ("ann@customer.example", [], "x")
+        "subject": "Hi\r\nBcc: eve@evil.test\r\n\r\nbody",
+    }
+    post(sqlite_store, text="x", **said)
+    kept = message(sqlite_store, 1)
+    assert kept.subject == "Hi Bcc: eve@evil.test body"
+    assert (kept.from_address, kept.reply_to, kept.new_text.strip()) == ("ann@customer.example", [], "x")
 
 
 def test_the_signature_is_the_one_of_the_standard(sqlite_store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -193,11 +194,8 @@ def test_killed_when_a_mail_is_stored_and_not_parsed_it_is_parsed_later(place: P
     long = "and then I looked at the tracking once more, and it said the same thing\n" * 15_000
     for order in ("10011", "10012", "10013", "10014"):  # until it is caught between the two
         place.write(order, more=long)
-        place.installation.until(
-            lambda order=order: place.installation.rows(stored) or place.ticket(order),
-            "the mail to be stored",
-            every_s=0.001,
-        )
+        come = functools.partial(stored_or_taken, place, stored, order)
+        place.installation.until(come, "the mail to be stored", every_s=0.001)
         place.installation.kill("up")
         caught = bool(place.installation.rows(stored))
         assert caught == (place.ticket(order) is None)
@@ -210,6 +208,10 @@ def test_killed_when_a_mail_is_stored_and_not_parsed_it_is_parsed_later(place: P
     query = sa.select(raw_messages.c.attempts).join(messages, messages.c.raw_id == raw_messages.c.id)
     row = place.installation.rows(query.where(messages.c.message_id == f"{order}@customer.example"))
     assert [found.attempts for found in row] == [2]
+
+
+def stored_or_taken(place: Place, stored: sa.Select[Any], order: str) -> bool:
+    return bool(place.installation.rows(stored) or place.ticket(order))
 
 
 @pytest.mark.parametrize(("order", "reading"), [("10021", True), ("10022", False)])

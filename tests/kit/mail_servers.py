@@ -33,15 +33,26 @@ def imap_server(home: Path) -> Iterator[Server]:
     home.mkdir(parents=True, exist_ok=True)
     kind = imap_servers.dovecot if Path("/usr/sbin/dovecot").exists() else imap_servers.pymap
     with kind(home) as server:
+        with _mailbox(server) as client:  # the one by pip comes with mails of its own
+            client.select_folder("INBOX")
+            if there := client.search(["ALL"]):
+                client.delete_messages(there, silent=True)
+                client.expunge()
         yield server
 
 
 def append(server: Server, *mails: bytes) -> None:
     """Deliver mails to the mailbox, as its mail server would."""
-    with IMAPClient("127.0.0.1", port=server.port, ssl=False, timeout=20) as client:
-        client.plain_login(USER, server.password)
+    with _mailbox(server) as client:
         for mail in mails:
             client.append("INBOX", mail)
+
+
+@contextlib.contextmanager
+def _mailbox(server: Server) -> Iterator[IMAPClient]:
+    with IMAPClient("127.0.0.1", port=server.port, ssl=False, timeout=20) as client:
+        client.plain_login(USER, server.password)
+        yield client
 
 
 @dataclass(frozen=True)

@@ -106,4 +106,7 @@ def test_the_schema_requires_everything_and_allows_nothing_else() -> None:
 
 def test_a_regional_language_code_is_folded_unless_the_team_names_it() -> None:
     assert checked(answer(language="pt-BR"), source=SOURCE, topics=TOPICS, languages=["pt"]).language == "pt"
-    assert checked(answer(language="pt_br"), source=SOURCE, topics=TOPICS, languages=["pt-br"]).language == "pt-br"
+    assert (
+        checked(answer(language="pt_br"), source=SOURCE, topics=TOPICS, languages=["pt-br"]).language
+        == "pt-br"
+    )
