@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ from pipeline.errors import ConfigError
 from pipeline.ingest import inboxes as inbox_tables
 from pipeline.ingest.inboxes import Inbox
 from pipeline.ingest.intake import STALE_AFTER, take_stored
+from pipeline.ingest.webhooks.receiving import forget_events
 from pipeline.lifecycle import Status
 from pipeline.models.base import Provider
 from pipeline.models.gateway import Gateway, Plan
@@ -49,6 +51,7 @@ from pipeline.settings import Settings, load
 log = structlog.get_logger(__name__)
 
 POLICY_BYTES = 60_000
+TIDY_EVERY_S = 600.0
 
 
 @dataclass
@@ -100,6 +103,7 @@ class Parts(Brain):
     inboxes: Mapping[str, Inbox]
     connectors: list[Connector]
     owner: str = field(default_factory=leases.owner_name)
+    tidied_at: float = float("-inf")
 
     @cached_property
     def mailers(self) -> Callable[[str], Mailer]:
@@ -122,12 +126,12 @@ class Parts(Brain):
         return self.settings.home.expanduser().resolve()
 
     def deliver(self, lease: Lease) -> str:
-        """The send step for the ticket of this lease; says what became of the reply."""
+        """The send step for the ticket of this lease; returns the ticket's status after it."""
         with self.store.read() as connection:
             inbox = connection.execute(
                 sa.select(tickets.c.inbox).where(tickets.c.id == lease.ticket_id)
             ).scalar_one()
-        return send.deliver(self.store, lease, self.mailers(inbox), self.sender_of).why
+        return send.deliver(self.store, lease, self.mailers(inbox), self.sender_of).status.value
 
     def sender_of(self, inbox_name: str) -> Sender:
         """Who the inbox answers as. Raises `ConfigError` where inboxes.toml names no address for it."""
@@ -189,13 +193,16 @@ class Parts(Brain):
         return (row.id, row.status, row.version) if row else None
 
     def keep_house(self) -> None:
-        """What every sweep does first: free dead workers' leases, take up what was left half-done."""
+        """What every sweep does: free dead workers' leases, take up what was left half-done, tidy up."""
         lease = timedelta(seconds=self.settings.lease_s)
         with self.store.write() as connection:
             freed = leases.free_the_dead(connection)
         taken = len(take_stored(self.store, inboxes=self.inboxes, older_than=min(STALE_AFTER, lease)))
         expired = expire_reservations(self.store, now() - lease)
-        sessions.prune(self.store)
+        if time.monotonic() - self.tidied_at > TIDY_EVERY_S:
+            self.tidied_at = time.monotonic()
+            sessions.prune(self.store)
+            forget_events(self.store)
         if freed or taken or expired:
             log.info(
                 "housekeeping", leases_freed=freed, raw_messages_taken=taken, reservations_expired=expired

@@ -8,7 +8,7 @@ row of the review table.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -31,8 +31,9 @@ from pipeline.errors import AllModelsFailed, LeaseLost, ModelError, TriageError
 from pipeline.lifecycle import Status
 from pipeline.models.gateway import Context
 from pipeline.routing.planning import hashed
+from pipeline.triage.escalation import Decision
 from pipeline.triage.reading import Reading, read
-from pipeline.triage.schema import URGENCIES
+from pipeline.triage.schema import EMOTIONS, URGENCIES
 
 if TYPE_CHECKING:
     from pipeline.assembly import Parts
@@ -92,10 +93,11 @@ def triage(parts: Parts, lease: Lease) -> str:
         return _to_a_person(parts, lease, "failed_triage", why, read_message=unread.id)
     capped = "budget" in reading.answered.attempts and parts.routes.tasks["triage"].at_cap == "human"
     with parts.store.write() as connection:
-        version = leases.hold(connection, lease)
+        leases.hold(connection, lease)
+        reading = _with_what_stands(connection, lease.ticket_id, unread, reading)
         _store_reading(connection, lease.ticket_id, unread.id, reading)
         more = connection.execute(_unread(lease.ticket_id)).first() is not None
-        found = _ticket_columns(parts, reading, ticket)
+        found = _ticket_columns(parts, reading, ticket, _unanswered(connection, lease.ticket_id))
         if capped:
             why = "The spend cap for reading is reached; a person decides."
             move(
@@ -107,7 +109,7 @@ def triage(parts: Parts, lease: Lease) -> str:
                 **found | {"route": "human"},
             )
             open_review(connection, lease.ticket_id, "budget", why)
-        elif more or version != lease.version:  # a newer message arrived: it is read first
+        elif more:  # a newer message arrived: it is read first
             connection.execute(tickets.update().where(tickets.c.id == lease.ticket_id).values(**found))
             leases.release(connection, lease, progressed=True)
             return "read; a newer message waits"
@@ -224,6 +226,9 @@ def _run(parts: Parts, lease: Lease, step: Step) -> Advanced:
     try:
         what = step.work(parts, lease)
     except LeaseLost:
+        with parts.store.write() as connection:
+            # does nothing where the step was taken away; where only the ticket changed, it is due at once
+            leases.release(connection, lease)
         log.info("result dropped: the ticket moved on meanwhile")
         return result("dropped: the ticket moved on meanwhile", False)
     except Exception as error:  # the one place where a step's failure is turned into a later try
@@ -233,7 +238,7 @@ def _run(parts: Parts, lease: Lease, step: Step) -> Advanced:
         with parts.store.write() as connection:
             leases.release(connection, lease, due_in=wait, error=words)
         return result("failed; due again later", False)
-    log.info("step done", result=what)
+    log.info("step done", result=what)  # route, model or status: never a customer's address or words
     return result(what, True)
 
 
@@ -344,8 +349,49 @@ def _store_reading(connection: sa.Connection, ticket_id: int, message_id: int, r
     connection.execute(messages.update().where(messages.c.id == message_id).values(triaged_at=at))
 
 
-def _ticket_columns(parts: Parts, reading: Reading, ticket: sa.Row[Any]) -> dict[str, Any]:
+_STRANGER = "Another address than the customer's wrote into the thread."
+
+
+def _with_what_stands(
+    connection: sa.Connection, ticket_id: int, message: sa.Row[Any], reading: Reading
+) -> Reading:
+    """The reading, its route raised where an unanswered message before it, or a stranger, asks for that.
+
+    A calm afterthought does not make an angry mail that nobody has answered yet harmless.
+    """
+    reasons = [_STRANGER] if {"other_sender", "unverified_token"} & set(message.flags) else []
+    for earlier in _unanswered(connection, ticket_id):
+        if earlier.route == "strong":
+            reasons += [_STILL + reason.removeprefix(_STILL) for reason in earlier.reasons]
+    if not reasons:
+        return reading
+    own = reading.decision.reasons if reading.decision.route == "strong" else ()
+    return replace(reading, decision=Decision("strong", tuple(dict.fromkeys((*own, *reasons)))))
+
+
+_STILL = "Still unanswered: "
+
+
+def _unanswered(connection: sa.Connection, ticket_id: int) -> list[sa.Row[Any]]:
+    """The readings of the messages that came since our last reply on the ticket."""
+    last_reply = (
+        sa.select(sa.func.coalesce(sa.func.max(messages.c.id), 0))
+        .where(messages.c.ticket_id == ticket_id, messages.c.direction == "outbound")
+        .scalar_subquery()
+    )
+    return list(
+        connection.execute(
+            sa.select(triages).where(triages.c.ticket_id == ticket_id, triages.c.message_id > last_reply)
+        )
+    )
+
+
+def _ticket_columns(
+    parts: Parts, reading: Reading, ticket: sa.Row[Any], unanswered: Sequence[sa.Row[Any]]
+) -> dict[str, Any]:
     answer = reading.answer
+    urgency = max((answer.urgency, *(row.urgency for row in unanswered)), key=URGENCIES.index)
+    emotion = max((answer.emotion, *(row.emotion for row in unanswered)), key=EMOTIONS.index)
     # "And? Still nothing!" says nothing of the matter: the thread's topic stands.
     unsure = answer.clarity == "vague" or answer.confidence < parts.routes.rule.confidence_below
     name = ticket.topic if ticket.topic and unsure else answer.topic
@@ -353,9 +399,9 @@ def _ticket_columns(parts: Parts, reading: Reading, ticket: sa.Row[Any]) -> dict
     return {
         "topic": name,
         "language": answer.language,
-        "urgency": answer.urgency,
-        "urgency_rank": URGENCIES.index(answer.urgency),
-        "emotion": answer.emotion,
+        "urgency": urgency,
+        "urgency_rank": URGENCIES.index(urgency),
+        "emotion": emotion,
         "team": topic.team if topic else None,
         "route": reading.decision.route,
         "decision": reading.decision.sentence,

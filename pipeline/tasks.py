@@ -20,7 +20,7 @@ from kombu.exceptions import OperationalError
 
 from pipeline import steps
 from pipeline.db import leases
-from pipeline.errors import ConfigError, UnreachableError
+from pipeline.errors import ConfigError, TriageError, UnreachableError
 
 if TYPE_CHECKING:
     from pipeline.assembly import Parts
@@ -63,6 +63,7 @@ def make_app(broker_url: str | None, *, sweep_s: float = 5.0, queue: str = "tria
         broker_connection_max_retries=None,
         broker_transport_options=_transport_options(url),
         broker_heartbeat=30,
+        broker_heartbeat_checkrate=30,  # wakes the loop every second: a silent queue would hide SIGTERM
         beat_schedule={
             "sweep": {"task": "triage.sweep", "schedule": sweep_s, "options": {"expires": sweep_s * 4}}
         },
@@ -91,7 +92,10 @@ def register(app: Celery, parts: Parts, hints: Hints) -> None:
 
     @app.task(name="triage.sweep", shared=False)  # type: ignore[untyped-decorator]  # celery has no types
     def sweep() -> None:
-        parts.keep_house()
+        try:
+            parts.keep_house()
+        except TriageError as error:  # what is due is announced all the same
+            log.warning("housekeeping failed", error=str(error))
         if hints.waiting() < ENOUGH_WAITING:
             with parts.store.write() as connection:
                 due = leases.due(connection, not_hinted_for=ANNOUNCE_AGAIN_AFTER)

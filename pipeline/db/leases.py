@@ -57,6 +57,7 @@ def claim(connection: sa.Connection, ticket_id: int, owner: str, lease: timedelt
             lease_token=tickets.c.lease_token + 1,
             attempts=tickets.c.attempts + 1,
             lease_owner=owner,
+            hinted_at=None,  # given back, it is announced at the next sweep
             lease_until=at + lease,
         )
         .returning(tickets.c.status, tickets.c.version, tickets.c.lease_token, tickets.c.attempts)

@@ -8,6 +8,7 @@ and a person decides; nothing sends it again by itself.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,7 +25,7 @@ from pipeline.db.tables import agents, messages, replies, reviews, tickets
 from pipeline.db.types import now
 from pipeline.delivery.compose import Outgoing, Sender, body_text, compose
 from pipeline.delivery.outcomes import Accepted, Mailer, Outcome, Permanent, Temporary, Uncertain
-from pipeline.errors import ConfigError, InputError, LeaseLost, NotFoundError
+from pipeline.errors import ConfigError, InputError, LeaseLost, NotFoundError, UnreachableError
 from pipeline.lifecycle import Status
 
 WHO = "send"
@@ -32,6 +33,8 @@ WHO = "send"
 MAX_ATTEMPTS = 5
 BACKOFF = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
 """How long a refused reply waits before attempt 2, 3, 4 and 5: long enough for greylisting."""
+
+RECORD_AGAIN_AFTER_S = (0.1, 0.5, 2.0)
 
 SenderOf = Callable[[str], Sender]
 """From an inbox's name to who it answers as; raises `ConfigError` where the inbox names no address."""
@@ -64,6 +67,12 @@ def deliver(
     if isinstance(claimed, Delivered):
         return claimed
     outcome = mailer.send(claimed)  # the network, outside any transaction
+    for wait_s in RECORD_AGAIN_AFTER_S:
+        try:
+            return record(store, lease, claimed, outcome, max_attempts=max_attempts, backoff=backoff)
+        except UnreachableError:
+            # the server's answer is known to nobody else: a database that blinks must not make it doubtful
+            time.sleep(wait_s)
     return record(store, lease, claimed, outcome, max_attempts=max_attempts, backoff=backoff)
 
 
@@ -268,10 +277,34 @@ def _sent(
         )
     ).scalar_one()
     to = Status.RECEIVED if waits else Status.ANSWERED
-    if waits:
+    if meanwhile := _came_meanwhile(connection, row.ticket_id, row.created_at):
+        reason, said = meanwhile
+        open_review(connection, row.ticket_id, reason, said)
+        to, why = Status.IN_REVIEW, f"{why}; {said}"
+    elif waits:
         why += "; a newer message of the customer waits"
     move(connection, row.ticket_id, to, who=who, why=why, last_message_at=at)
     return Delivered(row.ticket_id, to, why)
+
+
+def _came_meanwhile(connection: sa.Connection, ticket_id: int, since: datetime) -> tuple[str, str] | None:
+    """What a person has to see of the mail that came while the reply was under way: reason and sentence."""
+    flags = [
+        flag
+        for row in connection.execute(
+            sa.select(messages.c.flags).where(
+                messages.c.ticket_id == ticket_id,
+                messages.c.direction == "inbound",
+                messages.c.received_at >= since,
+            )
+        )
+        for flag in row.flags
+    ]
+    if "our_reply_bounced" in flags:
+        return "bounce", "Our reply came back while its sending was being recorded."
+    if "loop_cap" in flags:
+        return "loop_cap", "A message that only a person may answer came while the reply was under way."
+    return None
 
 
 def _uncertain(connection: sa.Connection, ticket_id: int, reply_id: int, why: str) -> Delivered:
@@ -295,6 +328,16 @@ def _late(connection: sa.Connection, outgoing: Outgoing, outcome: Outcome) -> De
         .where(replies.c.id == outgoing.reply_id)
         .with_for_update()
     ).one()
+    if row.state == "waiting" and row.attempts == outgoing.attempt and isinstance(outcome, Accepted):
+        # a person chose to send it again, which has not begun: it need not, and must not
+        return _sent(
+            connection,
+            outgoing.reply_id,
+            outcome.words,
+            who=WHO,
+            why=f"the slow attempt was accepted after all: {outcome.words}",
+            sender=outgoing.sender,
+        )
     known = row.state == "uncertain" and row.attempts == outgoing.attempt
     if not known or row.status != Status.SEND_UNCERTAIN or isinstance(outcome, Uncertain):
         return None

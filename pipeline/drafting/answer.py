@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import ModelOutputInvalid
 
@@ -14,12 +14,16 @@ SOURCES = ("thread", "account", "policy", "nothing")
 MAX_REPLY_CHARS = 6000
 
 
+# PostgreSQL keeps no NUL, and nobody means one.
+Clean = Annotated[str, AfterValidator(lambda text: text.replace("\0", ""))]
+
+
 class ClaimAnswer(BaseModel):
     """A statement of the reply, quoted, and what the model says it rests on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    text: str
+    text: Clean
     supported_by: Literal["thread", "account", "policy", "nothing"]
 
 
@@ -28,10 +32,10 @@ class DraftAnswer(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    reply: str
+    reply: Clean
     language: str
-    asks: list[str]
-    why: str
+    asks: list[Clean]
+    why: Clean
     claims: list[ClaimAnswer]
 
 

@@ -87,13 +87,20 @@ def write_draft(
         fence=prompt.fence,
     )
     from_template = answered.choice.provider == TEMPLATES
+    blocked = checked.blocked
+    if thread.stranger:
+        blocked = (
+            f"The last message came from {thread.stranger}, not from {thread.customer_address}: "
+            "see that nothing of one goes to the other.",
+            *blocked,
+        )
     return DraftResult(
         reply=answer.reply,
         language=answer.language,
         asks=tuple(answer.asks),
         why=answer.why,
         claims=checked.claims,
-        blocked=checked.blocked,
+        blocked=blocked,
         source="template" if from_template else "model",
         choice=answered.choice,
         answered_by=answered.answered_by,

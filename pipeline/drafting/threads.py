@@ -38,7 +38,8 @@ class Thread:
     """All that a draft may rest on. Messages are oldest first; `fields` as a triage stores them.
 
     `account` are facts that a connector vouches for, `policy` the team's own text. `reasons` are the
-    rule's plain sentences for the route. `customer_address` is the address that our reply goes to.
+    rule's plain sentences for the route. `customer_address` is whose ticket it is; `stranger` is the
+    address that wrote last, where it is another one: the reply would go there.
     """
 
     messages: tuple[ThreadMessage, ...]
@@ -53,6 +54,7 @@ class Thread:
     policy: str | None = None
     reasons: tuple[str, ...] = ()
     customer_address: str | None = None
+    stranger: str | None = None
 
     def text_by(self, role: str) -> str:
         """Everything that one side wrote, oldest first; the subject counts as the customer's."""
@@ -83,6 +85,8 @@ def load_thread(connection: sa.Connection, ticket_id: int, policy: str | None, s
             messages.c.new_text,
             messages.c.text,
             messages.c.received_at,
+            messages.c.from_address,
+            messages.c.from_name,
         )
         .where(
             messages.c.ticket_id == ticket_id,
@@ -103,6 +107,10 @@ def load_thread(connection: sa.Connection, ticket_id: int, policy: str | None, s
         .limit(1)
     ).scalar_one_or_none()
     newest = read[0] if read else None
+    writer = next((row for row in reversed(spoken) if row.direction == "inbound"), None)
+    stranger = None
+    if writer and writer.from_address and ticket.customer_address:
+        stranger = None if _same(writer.from_address, ticket.customer_address) else writer.from_address
     return Thread(
         messages=tuple(
             ThreadMessage(
@@ -117,13 +125,18 @@ def load_thread(connection: sa.Connection, ticket_id: int, policy: str | None, s
         language=ticket.language or (newest.language if newest else None) or "en",
         fields=_gathered([row.fields for row in read]),
         emotion=ticket.emotion or (newest.emotion if newest else None) or "calm",
-        customer_name=ticket.customer_name,
+        customer_name=writer.from_name if writer and stranger else ticket.customer_name,
         sender_name=sender_name,
         account=account or None,
         policy=policy,
         reasons=tuple(newest.reasons) if newest else (),
         customer_address=ticket.customer_address,
+        stranger=stranger,
     )
+
+
+def _same(one: str, other: str) -> bool:
+    return one.lower() == other.lower()
 
 
 def _gathered(several: list[Mapping[str, Any]]) -> dict[str, list[Any]]:

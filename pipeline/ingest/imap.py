@@ -21,6 +21,7 @@ import structlog
 from pipeline.db.store import Store
 from pipeline.errors import ConfigError, TriageError, UnreachableError
 from pipeline.ingest import uids
+from pipeline.ingest.imap_fetch import Suspects, batches, fetched, search
 from pipeline.ingest.inboxes import ImapInbox, Inbox
 from pipeline.ingest.intake import OnTicket, store_raw, take_many, take_stored
 
@@ -29,56 +30,14 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-BATCH_MESSAGES = 50
-BATCH_BYTES = 8_000_000
-CHUNK_BYTES = 4_000_000
-"""A mail longer than this is fetched in pieces, so that the time limit holds for a piece of it."""
-SIZES_AT_ONCE = 500
-HEAD_BYTES = 65_536
-"""What is kept of a mail that is over the inbox's limit."""
 FIRST_WAIT_S, LONGEST_WAIT_S, REFUSED_WAIT_S = 1.0, 300.0, 60.0
 RECONCILE_EVERY_S = 24 * 3600.0
-LEFT_OUT_S = 600.0
 
 Progress = Callable[[int, int], None]
 
 
 class LoginRefused(UnreachableError):
     """The server answers but does not take the user name and password."""
-
-
-class Suspects:
-    """Mails in whose fetch the connection broke. Alone next time; after two breaks left out for a while.
-
-    So one mail that the server chokes on holds up no other, and a network that fails blames nobody for long.
-    """
-
-    def __init__(self) -> None:
-        self.under_way: list[int] = []
-        self._breaks: dict[int, int] = {}
-        self._until: dict[int, float] = {}
-
-    def broke(self) -> None:
-        """The connection failed; called before the next one."""
-        alone = len(self.under_way) == 1
-        for uid in self.under_way:
-            self._breaks[uid] = max(1, self._breaks.get(uid, 0) + alone)
-            if self._breaks[uid] > 2:
-                self._until[uid] = time.monotonic() + LEFT_OUT_S
-                del self._breaks[uid]
-        self.under_way = []
-
-    def alone(self, uid: int) -> bool:
-        return uid in self._breaks
-
-    def left_out(self, uid: int) -> bool:
-        return self._until.get(uid, 0.0) > time.monotonic()
-
-    def fine(self) -> None:
-        """What was under way arrived."""
-        for uid in self.under_way:
-            self._breaks.pop(uid, None)
-        self.under_way = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,16 +170,16 @@ def sync(
     with _plain(inbox):
         folder = _selected(client, inbox)
         record = uids.opened(store, inbox, folder, lambda day: _split(client, day))
-        there = sorted(_search(client, ["ALL"] if reconcile else ["UID", f"{record.watermark + 1}:*"]))
+        there = sorted(search(client, ["ALL"] if reconcile else ["UID", f"{record.watermark + 1}:*"]))
         todo, gaps = uids.missing(store, record, there, folder.uidnext, reconcile=reconcile)
         failed = {uid for uid in todo if suspects.left_out(uid)}
         stored = gone = done = 0
         top = max([folder.uidnext - 1, *there[-1:]])
-        for batch in _batches(client, inbox, [uid for uid in todo if uid not in failed], suspects):
+        for batch in batches(client, inbox, [uid for uid in todo if uid not in failed], suspects):
             if stop is not None and stop.is_set():
                 top = min(top, batch[0][0] - 1)
                 break
-            got = _fetched(client, inbox, batch, failed, suspects)
+            got = fetched(client, inbox, batch, failed, suspects)
             with store.write() as connection:
                 raws = []
                 for uid, mail in got.items():
@@ -249,12 +208,6 @@ def sync(
 
 
 # --- the dialogue --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Mail:
-    body: bytes
-    reason: str | None = None
 
 
 @contextlib.contextmanager
@@ -355,116 +308,13 @@ def _selected(client: IMAPClient, inbox: ImapInbox) -> uids.Folder:
     uidvalidity = int(answer[b"UIDVALIDITY"])
     uidnext = answer.get(b"UIDNEXT")
     if uidnext is None:
-        uidnext = max(_search(client, ["ALL"]), default=0) + 1
+        uidnext = max(search(client, ["ALL"]), default=0) + 1
     return uids.Folder(uidvalidity=uidvalidity, uidnext=int(uidnext))
-
-
-def _search(client: IMAPClient, criteria: Sequence[Any]) -> set[int]:
-    return {int(uid) for uid in client.search(list(criteria))}
 
 
 def _split(client: IMAPClient, day: date) -> tuple[list[int], list[int]]:
     """UIDs that arrived on or after a day, and before it: by the server's own clock, never by a header."""
-    return sorted(_search(client, ["SINCE", day])), sorted(_search(client, ["BEFORE", day]))
-
-
-def _batches(
-    client: IMAPClient, inbox: ImapInbox, todo: Sequence[int], suspects: Suspects
-) -> Iterator[list[tuple[int, int]]]:
-    """(UID, size) in batches of a bounded number and size; the sizes are asked for first."""
-    for start in range(0, len(todo), SIZES_AT_ONCE):
-        some = todo[start : start + SIZES_AT_ONCE]
-        answer = client.fetch(some, ["RFC822.SIZE"])
-        batch: list[tuple[int, int]] = []
-        total = 0
-        for uid in some:
-            size = int(answer.get(uid, {}).get(b"RFC822.SIZE", 0))
-            full = len(batch) >= BATCH_MESSAGES or total + size > BATCH_BYTES
-            if batch and (full or suspects.alone(uid) or suspects.alone(batch[-1][0])):
-                yield batch
-                batch, total = [], 0
-            batch.append((uid, size))
-            total += size
-        if batch:
-            yield batch
-
-
-def _fetched(
-    client: IMAPClient,
-    inbox: ImapInbox,
-    batch: Sequence[tuple[int, int]],
-    failed: set[int],
-    suspects: Suspects,
-) -> dict[int, _Mail | None]:
-    """The batch's mails; None for one that is gone. One that the server cannot give is put into `failed`."""
-    from imapclient.exceptions import IMAPClientAbortError, IMAPClientError
-
-    suspects.under_way = [uid for uid, _ in batch]
-    try:
-        found = _bodies(client, inbox, batch)
-    except IMAPClientAbortError:
-        raise
-    except IMAPClientError:  # it refuses one of them: which one?
-        found = {}
-        for one in batch:
-            try:
-                found |= _bodies(client, inbox, [one])
-            except IMAPClientAbortError:
-                raise
-            except IMAPClientError as error:
-                log.warning("a mail cannot be fetched", inbox=inbox.name, uid=one[0], error=str(error)[:200])
-    suspects.fine()
-    absent = [uid for uid, _ in batch if uid not in found]
-    if absent:
-        still = _search(client, ["UID", ",".join(str(uid) for uid in absent)])
-        failed |= still
-        found |= {uid: None for uid in absent if uid not in still}
-    return {uid: found[uid] for uid, _ in batch if uid in found}
-
-
-def _bodies(
-    client: IMAPClient, inbox: ImapInbox, batch: Sequence[tuple[int, int]]
-) -> dict[int, _Mail | None]:
-    found: dict[int, _Mail | None] = {}
-    small = [uid for uid, size in batch if size <= min(CHUNK_BYTES, inbox.max_message_bytes)]
-    answer = client.fetch(small, ["BODY.PEEK[]"]) if small else {}
-    for uid, parts in answer.items():
-        if b"BODY[]" in parts and uid in small:
-            body = parts[b"BODY[]"]
-            found[uid] = _Mail(bytes(body)) if body else _Mail(b"", "the server gave an empty mail")
-    for uid, size in batch:
-        if size > inbox.max_message_bytes:
-            head = _piece(client, uid, 0, HEAD_BYTES)
-            if head is not None:
-                reason = f"{size} bytes, over max_message_bytes; only its beginning was fetched"
-                found[uid] = _Mail(head, reason)
-        elif size > CHUNK_BYTES:
-            body = _in_pieces(client, uid, inbox.max_message_bytes)
-            if body is not None:
-                found[uid] = _Mail(body)
-    return found
-
-
-def _in_pieces(client: IMAPClient, uid: int, most: int) -> bytes | None:
-    pieces: list[bytes] = []
-    size = 0
-    while size <= most:
-        piece = _piece(client, uid, size, CHUNK_BYTES)
-        if piece is None:
-            return None
-        pieces.append(piece)
-        size += len(piece)
-        if len(piece) < CHUNK_BYTES:
-            break
-    return b"".join(pieces)
-
-
-def _piece(client: IMAPClient, uid: int, start: int, length: int) -> bytes | None:
-    answer = client.fetch([uid], [f"BODY.PEEK[]<{start}.{length}>"]).get(uid)
-    if answer is None:
-        return None
-    piece = answer.get(b"BODY[]<%d>" % start)
-    return bytes(piece) if piece is not None else b""
+    return sorted(search(client, ["SINCE", day])), sorted(search(client, ["BEFORE", day]))
 
 
 def _mark(client: IMAPClient, inbox: ImapInbox, taken: Sequence[int]) -> None:

@@ -27,7 +27,7 @@ from pipeline.errors import TriageError
 from pipeline.ingest.authentication import vouch
 from pipeline.ingest.inboxes import Inbox
 from pipeline.ingest.message import ParsedMessage
-from pipeline.ingest.recording import GAVE_UP, Taken, record
+from pipeline.ingest.recording import BATCH, GAVE_UP, Taken, record
 from pipeline.ingest.rows import Raced, Readout
 from pipeline.ingest.threading import without_ours
 
@@ -163,9 +163,11 @@ def take_readouts(
     """Record what was parsed; in one transaction if that goes well, one by one if not."""
     try:
         with store.write() as connection:
+            connection = connection.execution_options(**{BATCH: len(readouts) > 1})
             taken = [record(connection, one, inboxes) for one in readouts]
     except Exception:
-        # whichever it was (a race, a deadlock, a value that the database refuses), alone it can be named
+        # whichever it was (a race, a ticket in somebody's hands, a value that the database refuses),
+        # alone it can wait, or be named
         taken = [_record_alone(store, one, inboxes) for one in readouts]
     if on_ticket is not None:
         for one in taken:

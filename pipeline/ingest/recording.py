@@ -24,6 +24,9 @@ from pipeline.lifecycle import Status
 GAVE_UP = "parsing was begun 3 times and never ended"
 """The reason of a quarantine that is only presumed; whoever does end the parsing still records it."""
 
+BATCH = "triage_batch"
+"""The execution option of a connection that records several messages in one transaction."""
+
 _LOOK_FOR_OURS = 20
 _AT_REST_FOR_A_BOUNCE = (Status.ANSWERED, Status.CLOSED, Status.AUTOMATED)
 
@@ -49,7 +52,7 @@ def record(connection: sa.Connection, readout: Readout, inboxes: Mapping[str, In
             raw_messages.c.id == readout.raw_id,
             sa.or_(raw_messages.c.state == "stored", raw_messages.c.reason == GAVE_UP),
         )
-        .values(state="parsed", reason=_clean(readout.ignored) if readout.ignored else None)
+        .values(state="parsed", reason=clean(readout.ignored) if readout.ignored else None)
         .returning(raw_messages.c.received_at)
     ).one_or_none()
     if raw is None:
@@ -150,11 +153,7 @@ def _person(
             open_review(connection, ticket_id, "loop_cap", capped)
         return Taken("message", readout.raw_id, ticket_id, message_id, opened=True)
     ticket_id = place.ticket_id
-    ticket = connection.execute(
-        sa.select(tickets.c.status, tickets.c.customer_address)
-        .where(tickets.c.id == ticket_id)
-        .with_for_update()
-    ).one()
+    ticket = _locked(connection, ticket_id)
     capped = capped or loops.over_ticket_cap(connection, ticket_id, at)
     if capped:
         flags.append("loop_cap")
@@ -175,6 +174,17 @@ def _person(
     else:
         _to_be_read(connection, ticket_id, status, who, changes)
     return Taken("message", readout.raw_id, ticket_id, message_id)
+
+
+def _locked(connection: sa.Connection, ticket_id: int) -> sa.Row[Any, Any]:
+    """The ticket's row, locked. A batch does not wait for it: holding some tickets while waiting for others
+    is how two batches, or a batch and an agent, come to wait for each other."""
+    nowait = bool(connection.get_execution_options().get(BATCH))
+    return connection.execute(
+        sa.select(tickets.c.status, tickets.c.customer_address)
+        .where(tickets.c.id == ticket_id)
+        .with_for_update(nowait=nowait)
+    ).one()
 
 
 def _to_be_read(
@@ -235,14 +245,12 @@ def _automated(
             connection,
             Status.AUTOMATED,
             who=who,
-            why=f"automated mail: {_clean(parsed.kind_reason) or parsed.kind}",
+            why=f"automated mail: {clean(parsed.kind_reason) or parsed.kind}",
             **_ticket_columns(readout, parsed, parsed.from_, False, received_at),
         )
         message_id = insert_message(connection, readout, parsed, ticket_id, received_at, print_, flags)
         return Taken("automated", readout.raw_id, ticket_id, message_id, opened=True)
-    ticket = connection.execute(
-        sa.select(tickets.c.status).where(tickets.c.id == ticket_id).with_for_update()
-    ).one()
+    ticket = _locked(connection, ticket_id)
     message_id = insert_message(connection, readout, parsed, ticket_id, received_at, print_, flags)
     if bounced is not None and Status(ticket.status) in _AT_REST_FOR_A_BOUNCE:
         why = _bounce_words(parsed)
@@ -318,7 +326,7 @@ def _end(
     message_id: int | None = None,
 ) -> Taken:
     connection.execute(
-        raw_messages.update().where(raw_messages.c.id == raw_id).values(state=state, reason=_clean(reason))
+        raw_messages.update().where(raw_messages.c.id == raw_id).values(state=state, reason=clean(reason))
     )
     return Taken(state, raw_id, ticket_id, message_id, reason=reason)
 

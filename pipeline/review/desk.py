@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from pipeline.db.moves import move
 from pipeline.db.reviews import open_review
 from pipeline.db.store import Store
-from pipeline.db.tables import replies, reviews, tickets
+from pipeline.db.tables import messages, replies, reviews, tickets
 from pipeline.db.types import now
 from pipeline.errors import ConfigError, ConflictError, InputError
 from pipeline.lifecycle import Status
@@ -186,6 +186,7 @@ class Desk:
             connection, row.ticket["id"], row.draft["message_id"] if row.draft else None
         )
         decide(connection, row, agent, action, measured, sent_text=text)
+        _all_read(connection, row.ticket["id"])
         write_reply(
             connection,
             answered,
@@ -221,6 +222,19 @@ class Desk:
                 raise ConflictError("it is too late: the reply is on its way or out")
             # never tried, so nobody outside knows its Message-ID: what was done stands in the moves
             connection.execute(replies.delete().where(replies.c.id == reply.id))
+            if _unread(connection, ticket_id):  # the draft is stale by now: what waits is read first
+                connection.execute(
+                    reviews.update()
+                    .where(reviews.c.id == reply.review_id)
+                    .values(state="superseded", outcome="expired", edit_share=None, hter=None)
+                )
+                return move(
+                    connection,
+                    ticket_id,
+                    Status.RECEIVED,
+                    who=agent.who,
+                    why=f"{agent.shown} took the approval back; a newer message waits",
+                )
             new = move(
                 connection,
                 ticket_id,
@@ -366,3 +380,24 @@ def _decided(row: Held, version: int, action: str, measured: outcomes.Measured |
 
 def _in_words(status: str) -> str:
     return status.replace("_", " ")
+
+
+def _unread(connection: sa.Connection, ticket_id: int) -> bool:
+    """Whether a person's message waits to be read."""
+    return (
+        connection.execute(sa.select(messages.c.id).where(*_waiting(ticket_id)).limit(1)).first() is not None
+    )
+
+
+def _all_read(connection: sa.Connection, ticket_id: int) -> None:
+    """The agent who answers has the whole thread before them (the version says so): nothing of it waits."""
+    connection.execute(messages.update().where(*_waiting(ticket_id)).values(triaged_at=now()))
+
+
+def _waiting(ticket_id: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        messages.c.ticket_id == ticket_id,
+        messages.c.direction == "inbound",
+        messages.c.kind == "person",
+        messages.c.triaged_at.is_(None),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 URGENCIES = ("low", "normal", "high", "critical")
 EMOTIONS = ("calm", "worried", "frustrated", "angry")
@@ -26,11 +26,15 @@ class _Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+# PostgreSQL keeps no NUL, and nobody means one.
+_clean = AfterValidator(lambda text: text.replace("\0", ""))
+
+
 class FieldValue(_Closed):
     """A value verbatim from the text, with its normal form beside it where that makes sense."""
 
     value: Annotated[str, Field(min_length=1, max_length=500)]
-    normalised: str | None = None
+    normalised: Annotated[str, _clean] | None = None
 
 
 Values = Annotated[list[FieldValue], Field(max_length=100)]
@@ -69,7 +73,7 @@ class TriageAnswer(_Closed):
     emotion: Literal["calm", "worried", "frustrated", "angry"]
     clarity: Literal["clear", "vague", "mixed"]
     fields: Fields = Fields()
-    summary: Annotated[str, Field(max_length=400)]
+    summary: Annotated[str, _clean, Field(max_length=400)]
 
 
 def json_schema(topics: Collection[str]) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from pipeline.db.store import Store
 from pipeline.db.tables import imap_folders, messages, raw_messages, tickets
 from pipeline.db.types import now
 from pipeline.errors import ConfigError
-from pipeline.ingest import imap, uids
-from pipeline.ingest.imap import Suspects, Synced, connected, sync, try_login, watch
+from pipeline.ingest import imap, imap_fetch, uids
+from pipeline.ingest.imap import Synced, connected, sync, try_login, watch
+from pipeline.ingest.imap_fetch import Suspects
 from pipeline.ingest.inboxes import ImapInbox
 from pipeline.ingest.intake import take_stored
 from tests.ingest import imap_servers
@@ -223,12 +224,12 @@ def test_a_mail_over_the_limit_is_kept_as_its_beginning(server: Server, store: S
 
 def test_a_large_mail_comes_in_pieces_unchanged(server: Server, store: Store) -> None:
     raw = numbered(1, "begin\r\n" + ("z" * 76 + "\r\n") * 120_000)
-    assert len(raw) > 2 * imap.CHUNK_BYTES
+    assert len(raw) > 2 * imap_fetch.CHUNK_BYTES
     put(server.client(), raw)
     look(server.inbox(), store)
     with store.read() as connection:
         bodies = connection.execute(
-            sa.select(raw_messages.c.body).where(raw_messages.c.size > imap.CHUNK_BYTES)
+            sa.select(raw_messages.c.body).where(raw_messages.c.size > imap_fetch.CHUNK_BYTES)
         ).scalars()
         assert [bytes(body) == raw for body in bodies] == [True]
 
@@ -263,7 +264,7 @@ def test_two_watchers_of_one_mailbox_take_each_mail_once(dovecot: Server, store:
 
 
 def test_a_long_backfill_shows_its_progress_and_goes_on_where_it_was(dovecot: Server, store: Store) -> None:
-    put(dovecot.client(), *(numbered(number) for number in range(imap.BATCH_MESSAGES * 2 + 10)))
+    put(dovecot.client(), *(numbered(number) for number in range(imap_fetch.BATCH_MESSAGES * 2 + 10)))
     inbox = dovecot.inbox()
     stop = threading.Event()
     seen: list[tuple[int, int]] = []
@@ -273,10 +274,10 @@ def test_a_long_backfill_shows_its_progress_and_goes_on_where_it_was(dovecot: Se
         stop.set()
 
     first = look(inbox, store, stop=stop, progress=progress)
-    assert first.stored == imap.BATCH_MESSAGES
-    assert seen == [(imap.BATCH_MESSAGES, imap.BATCH_MESSAGES * 2 + 10)]
-    assert folder_row(store).watermark == imap.BATCH_MESSAGES
-    assert look(inbox, store).stored == imap.BATCH_MESSAGES + 10
+    assert first.stored == imap_fetch.BATCH_MESSAGES
+    assert seen == [(imap_fetch.BATCH_MESSAGES, imap_fetch.BATCH_MESSAGES * 2 + 10)]
+    assert folder_row(store).watermark == imap_fetch.BATCH_MESSAGES
+    assert look(inbox, store).stored == imap_fetch.BATCH_MESSAGES + 10
 
 
 # --- trouble ------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ class Place:
 
     def write(self, order: str, *, more: str = "") -> None:
         """The customer of this order asks for it."""
-        body = f"Hello,\n\nwhere is my order {order}? It has not arrived yet.\n\n{more}Jane"
+        body = f"Hello,\n\nwhere is my order {order}? It has not arrived yet.\n\nJane\n\n{more}"
         append(self.imap, mail(body, sender=customer(order), message_id=f"{order}@customer.example"))
 
     def ticket(self, order: str) -> sa.Row[Any] | None:
@@ -191,7 +191,8 @@ def test_killed_while_a_mail_is_being_fetched_it_is_fetched_again(place: Place) 
 
 def test_killed_when_a_mail_is_stored_and_not_parsed_it_is_parsed_later(place: Place) -> None:
     stored = sa.select(raw_messages.c.id).where(raw_messages.c.state == "stored")
-    long = "and then I looked at the tracking once more, and it said the same thing\n" * 15_000
+    line = "> and then I looked at the tracking once more, and it said the same thing\n"
+    long = "On Monday Jane Doe <jane@customer.example> wrote:\n" + line * 20_000
     for order in ("10011", "10012", "10013", "10014"):  # until it is caught between the two
         place.write(order, more=long)
         come = functools.partial(stored_or_taken, place, stored, order)

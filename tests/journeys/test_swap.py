@@ -75,7 +75,7 @@ def test_each_of_two_providers_is_swapped_by_one_line_and_the_ledger_shows_it(
     work_off(installation, "30003")
 
     calls = installation.jsonl("export", "calls")
-    assert {(call["state"], call["error_kind"]) for call in calls} == {("ok", None)}, calls
+    assert [(call["model"], call["error"]) for call in calls if call["state"] != "ok"] == []
     assert [(call["task"], call["provider"], call["model"]) for call in calls] == [
         ("triage", "openai", "gpt-6-luna"),
         ("draft", "anthropic", "claude-sonnet-5-5"),
