@@ -1,0 +1,146 @@
+"""The drafting steps: account look-up, then a routine or a strong draft, laid before a person."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from pipeline.accounts.lookup import other_open_tickets, together
+from pipeline.db import leases
+from pipeline.db.leases import Lease
+from pipeline.db.moves import move
+from pipeline.db.reviews import open_review
+from pipeline.db.tables import account_facts, drafts, messages, tickets, triages
+from pipeline.db.types import now
+from pipeline.drafting.draft import DraftResult, write_draft
+from pipeline.drafting.threads import load_thread
+from pipeline.errors import AllModelsFailed, LeaseLost
+from pipeline.lifecycle import Status
+from pipeline.models.gateway import Context
+from pipeline.routing.planning import hashed
+from pipeline.steps.to_a_person import to_a_person
+
+if TYPE_CHECKING:
+    from pipeline.assembly import Parts
+
+
+def draft(parts: Parts, lease: Lease) -> str:
+    """Look the account up, write the draft that the route wants, and lay it before a person."""
+    strong = lease.status is Status.ESCALATED
+    task = "draft" if strong else "routine"
+    with parts.store.read() as connection:
+        ticket = connection.execute(sa.select(tickets).where(tickets.c.id == lease.ticket_id)).one()
+        answers = connection.execute(
+            sa.select(messages)
+            .where(
+                messages.c.ticket_id == lease.ticket_id,
+                messages.c.direction == "inbound",
+                messages.c.kind == "person",
+            )
+            .order_by(messages.c.id.desc())
+        ).first()
+        fields = connection.execute(
+            sa.select(triages.c.fields)
+            .where(triages.c.ticket_id == lease.ticket_id)
+            .order_by(triages.c.id.desc())
+        ).scalar()
+    if answers is None:
+        return to_a_person(parts, lease, task, "human_route", "There is no customer's message to answer.")
+    known: dict[str, Any] | None = None
+    if ticket.customer_verified and answers.verified:
+        known = _look_up(parts, lease, ticket.customer_address, fields or {})
+    with parts.store.read() as connection:
+        thread = load_thread(
+            connection, lease.ticket_id, policy=parts.policy, sender_name=parts.sender_name(ticket.inbox)
+        )
+    thread = replace(thread, account=known)
+    customer = ticket.customer_address
+    context = Context(
+        task=task,
+        route="strong" if strong else "cheap",
+        ticket_id=lease.ticket_id,
+        message_id=answers.id,
+        end_user=hashed(customer) if customer else None,
+    )
+    plan = parts.plan(task, ticket_id=lease.ticket_id, customer=customer)
+    try:
+        written = write_draft(parts.gateway, parts.prompts, plan, context, thread, strong=strong)
+    except AllModelsFailed as error:
+        capped = "budget" in error.kinds
+        why = (
+            "The spend cap is reached; a person answers."
+            if capped
+            else f"No model could draft a reply ({', '.join(error.kinds)}); a person answers."
+        )
+        return to_a_person(parts, lease, task, "budget" if capped else "failed_draft", why)
+    if "budget" in written.attempts and parts.routes.tasks[task].at_cap == "human":
+        why = "The spend cap for drafts is reached; a person answers."
+        return to_a_person(parts, lease, task, "budget", why)
+    with parts.store.write() as connection:
+        if leases.hold(connection, lease) != lease.version:
+            raise LeaseLost(f"ticket {lease.ticket_id}: it changed while the draft was written")
+        draft_id = _store_draft(connection, lease.ticket_id, answers.id, task, strong, written)
+        reason, detail = _why_review(written, strong, ticket.decision or "")
+        move(connection, lease.ticket_id, Status.IN_REVIEW, who=task, why=detail)
+        open_review(connection, lease.ticket_id, reason, detail, draft_id=draft_id)
+    return f"drafted by {written.choice.key}"
+
+
+def _look_up(parts: Parts, lease: Lease, address: str, fields: dict[str, Any]) -> dict[str, Any] | None:
+    """Ask every connector about the customer, keep what each said with its time, and put it together."""
+    orders = [str(value.get("normalised") or value["value"]) for value in fields.get("order_numbers", [])]
+    found = parts.look_up(address, order_numbers=orders)
+    with parts.store.write() as connection:
+        leases.hold(connection, lease)
+        for one in found:
+            connection.execute(account_facts.insert().values(**one.as_row(lease.ticket_id)))
+        others = other_open_tickets(connection, address, lease.ticket_id)
+    facts = together(found, others)
+    return {"facts": facts.lines()} if facts else None
+
+
+def _store_draft(
+    connection: sa.Connection, ticket_id: int, message_id: int, task: str, strong: bool, written: DraftResult
+) -> int:
+    return int(
+        connection.execute(
+            drafts.insert()
+            .values(
+                ticket_id=ticket_id,
+                message_id=message_id,
+                call_id=written.call_id,
+                route="strong" if strong else "cheap",
+                task=task,
+                source=written.source,
+                provider=written.choice.provider,
+                model=written.choice.key,
+                tier=written.choice.tier,
+                prompt=written.prompt,
+                text=written.reply,
+                language=written.language,
+                asks=list(written.asks),
+                why=written.why,
+                claims=[claim.to_json() for claim in written.claims],
+                blocked=list(written.blocked),
+                cost_usd=written.cost_usd,
+                latency_ms=written.latency_ms,
+                created_at=now(),
+            )
+            .returning(drafts.c.id)
+        ).scalar_one()
+    )
+
+
+def _why_review(written: DraftResult, strong: bool, decision: str) -> tuple[str, str]:
+    """The reason of the review row, and its sentence."""
+    if written.source != "template":
+        return "draft", f"{decision} Drafted by {written.choice.key}.".strip()
+    failed = [kind for kind in written.attempts if kind not in ("ok", "no_key")]
+    if "budget" in failed:
+        return "budget", f"{decision} The spend cap is reached: this is a template."
+    if failed:
+        return "template", f"{decision} No model answered ({', '.join(failed)}): this is a template."
+    words = "strong" if strong else "cheap"
+    return "template", f"{decision} No {words} model has a key: this is a template.".strip()
