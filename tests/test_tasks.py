@@ -10,8 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from pipeline.assembly import Parts
-from pipeline.db.tables import drafts
+from pipeline.db.tables import drafts, reviews
 from pipeline.errors import ConfigError, UnreachableError
+from pipeline.review import agents
 from pipeline.tasks import EmbeddedWorker, Hints, make_app, register
 from tests.kit.live import live_parts, mail
 from tests.kit.places import wait_for
@@ -60,6 +61,21 @@ def test_a_hint_brings_a_ticket_all_the_way_to_a_person(parts: Parts, working: H
 def test_a_hint_that_was_lost_is_made_up_for_by_the_sweep(parts: Parts, working: Hints) -> None:
     ticket = bring(parts, mail(CLEAR))  # nobody announces it
     wait_for(lambda: row(parts.store, ticket).status == "in_review", "the sweep to find the ticket")
+
+
+def test_a_reply_in_its_undo_window_goes_out_at_the_first_sweep_after_it(
+    parts: Parts, working: Hints
+) -> None:
+    parts.settings = parts.settings.model_copy(update={"undo_s": 1.0})
+    ticket = bring(parts, mail(CLEAR))
+    working.announce_if_due(parts, ticket)
+    wait_for(lambda: row(parts.store, ticket).status == "in_review", "the ticket to reach a person")
+    agent = agents.add(parts.store, "ann@shop.example", role="agent")
+    with parts.store.read() as connection:
+        review = connection.execute(sa.select(reviews.c.id).where(reviews.c.state == "open")).scalar_one()
+    parts.desk.approve(review, agent, row(parts.store, ticket).version)
+    assert row(parts.store, ticket).status == "approved"
+    wait_for(lambda: row(parts.store, ticket).status == "answered", "the reply to go out", 15)
 
 
 def test_hints_that_come_many_times_do_the_work_once(parts: Parts, working: Hints) -> None:

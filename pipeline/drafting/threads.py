@@ -24,6 +24,10 @@ FIELD_NAMES = (
 )
 
 
+MAX_MESSAGE_CHARS = 50_000
+"""How much of one message a draft may rest on: more than any person writes, and little enough to check."""
+
+
 @dataclass(frozen=True)
 class ThreadMessage:
     """`role` is customer or agent; `text` is what its author wrote then, without quotes and signature."""
@@ -115,7 +119,7 @@ def load_thread(connection: sa.Connection, ticket_id: int, policy: str | None, s
         messages=tuple(
             ThreadMessage(
                 "customer" if row.direction == "inbound" else "agent",
-                row.new_text.strip() or row.text,
+                (row.new_text.strip() or row.text)[:MAX_MESSAGE_CHARS],
                 row.received_at,
             )
             for row in spoken

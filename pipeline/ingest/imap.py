@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +43,12 @@ class LoginRefused(UnreachableError):
 @dataclass(frozen=True, slots=True)
 class Synced:
     """What one look at the mailbox brought: mails stored, mails gone before they could be fetched, and mails
-    that are there and could not be fetched."""
+    that are there and could not be fetched; `highest` is the highest UID that was looked at."""
 
     stored: int = 0
     gone: int = 0
     failed: int = 0
+    highest: int = field(default=0, compare=False)
 
 
 def watch(
@@ -117,14 +118,17 @@ def _looks(
         )
         yield looked
         if not looked.stored:  # while mail is fetched, news of more of it gets lost: look once more
-            _wait_for_news(client, inbox, stop, idle)
+            _wait_for_news(client, inbox, stop, idle, looked.highest)
 
 
-def _wait_for_news(client: IMAPClient, inbox: ImapInbox, stop: threading.Event, idle: bool) -> None:
-    """Return when the server has news, or at the poll.
+def _wait_for_news(
+    client: IMAPClient, inbox: ImapInbox, stop: threading.Event, idle: bool, highest: int
+) -> None:
+    """Return when there is a UID above `highest`, or at the poll.
 
-    News that comes in one packet with the start of IDLE sticks in the library's buffer until IDLE ends; so
-    IDLE is ended and begun again, soon at first, then every half a minute.
+    What the server says wakes us, and no more: word of a mail that comes in with the answer to another
+    command, or in one packet with the start of IDLE, gets lost in the library. So IDLE is ended and begun
+    again, soon at first, then every half a minute, and we look each time.
     """
     until = time.monotonic() + inbox.poll_s
     if not idle:
@@ -139,13 +143,9 @@ def _wait_for_news(client: IMAPClient, inbox: ImapInbox, stop: threading.Event, 
             said: list[Any] = []
             while not said and not stop.is_set() and time.monotonic() < end:
                 said = client.idle_check(timeout=min(1.0, max(0.01, end - time.monotonic())))
-            said += client.idle_done()[1]
-            if any(_is_news(line) for line in said):
+            client.idle_done()
+            if max(search(client, ["UID", f"{highest + 1}:*"]), default=0) > highest:
                 return
-
-
-def _is_news(line: Any) -> bool:
-    return isinstance(line, tuple) and len(line) > 1 and line[1] in (b"EXISTS", b"RECENT")
 
 
 def sync(
@@ -174,7 +174,7 @@ def sync(
         todo, gaps = uids.missing(store, record, there, folder.uidnext, reconcile=reconcile)
         failed = {uid for uid in todo if suspects.left_out(uid)}
         stored = gone = done = 0
-        top = max([folder.uidnext - 1, *there[-1:]])
+        top = highest = max([folder.uidnext - 1, *there[-1:]])
         for batch in batches(client, inbox, [uid for uid in todo if uid not in failed], suspects):
             if stop is not None and stop.is_set():
                 top = min(top, batch[0][0] - 1)
@@ -204,7 +204,7 @@ def sync(
             uids.note_gone(connection, record, gaps)
             uids.advance(connection, record, min([top, *(uid - 1 for uid in failed)]))
             uids.note_ok(connection, record, f"{len(failed)} mails cannot be fetched" if failed else None)
-    return Synced(stored=stored, gone=gone + len(gaps), failed=len(failed))
+    return Synced(stored=stored, gone=gone + len(gaps), failed=len(failed), highest=highest)
 
 
 # --- the dialogue --------------------------------------------------------------------------------------

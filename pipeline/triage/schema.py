@@ -82,7 +82,10 @@ def json_schema(topics: Collection[str]) -> dict[str, Any]:
         "type": "object",
         "properties": {
             "value": {"type": "string", "description": "verbatim from the message"},
-            "normalised": {"type": ["string", "null"], "description": "ISO date, E.164 phone, `12.50 EUR`"},
+            "normalised": {  # not a list of types: the anthropic SDK's schema check refuses those
+                "anyOf": [{"type": "string"}, {"type": "null"}],
+                "description": "ISO date, E.164 phone, `12.50 EUR`; null where none makes sense",
+            },
         },
         "required": ["value", "normalised"],
         "additionalProperties": False,

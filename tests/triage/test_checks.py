@@ -96,6 +96,7 @@ def test_the_schema_requires_everything_and_allows_nothing_else() -> None:
             assert schema["additionalProperties"] is False
             for inner in schema["properties"].values():
                 walk(inner)
+        assert not isinstance(schema.get("type"), list), "the anthropic SDK takes no list of types"
         if schema.get("type") == "array":
             walk(schema["items"])
 
