@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pipeline.errors import ConfigError
@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(
         None, description="signs reply tokens and links; made on first start"
     )
-    public_url: str = Field("http://127.0.0.1:8000", description="where agents reach the page")
+    public_url: str = Field("", description="where agents reach the page; default: where it listens")
     smtp_url: SecretStr | None = Field(None, description="smtp://user:password@host:587 or smtps://")
     bind: str = Field("127.0.0.1:8000", description="host:port of the page")
     log_format: Literal["auto", "json", "console"] = "auto"
@@ -72,6 +72,14 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, dotenv_settings
+
+    @model_validator(mode="after")
+    def _reached_where_it_listens(self) -> Settings:
+        if not self.public_url:
+            host, _, port = self.bind.rpartition(":")
+            everywhere = host in ("0.0.0.0", "[::]")  # noqa: S104  # compared with, not listened on
+            self.public_url = f"http://{'127.0.0.1' if everywhere else host}:{port}"
+        return self
 
     @property
     def database(self) -> str:
