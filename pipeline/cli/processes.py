@@ -224,13 +224,33 @@ def _run_web(parts: Parts, hints: Hints, died: threading.Event | None) -> None:
         with socket.create_server(
             (config.host, config.port), family=socket.AF_INET6 if ":" in config.host else socket.AF_INET
         ) as listening:
-            server = uvicorn.Server(config)
+            server = _server(config)
             with _ended_by(died, server):
                 server.run(sockets=[listening])
     except OSError as error:
         raise UnreachableError(
             f"cannot listen on {parts.settings.bind}: {error.strerror}; see TRIAGE_BIND"
         ) from error
+
+
+def _server(config: Any) -> Any:
+    """A web server that ends at a signal and returns. Uvicorn's own raises the signal again, which would
+    end the process before the worker beside it has finished what it has under way."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            before = {
+                number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
+            }
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    return Server(config)
 
 
 @contextlib.contextmanager
@@ -249,17 +269,20 @@ def _ended_by(died: threading.Event | None, server: Any) -> Iterator[None]:
 def _web_parts(parts: Parts, hints: Hints) -> Any:
     from pipeline.assembly import weekly_report
     from pipeline.ingest.inboxes import WebhookInbox
-    from pipeline.ingest.webhooks.receiving import Receipt, receive
-    from pipeline.reports.rendering import render
+    from pipeline.ingest.webhooks.receiving import Receipt, body_limit, receive
     from pipeline.web.parts import WebParts
 
     def hint(ticket_id: int) -> None:
         hints.announce_if_due(parts, ticket_id)
 
-    def receive_webhook(source: str, headers: Mapping[str, str], body: bytes) -> Receipt:
+    def webhook_source(source: str) -> WebhookInbox:
         inbox = parts.inboxes.get(source)
         if not isinstance(inbox, WebhookInbox):
             raise NotFoundError(f"inboxes.toml has no webhook source {source!r}")
+        return inbox
+
+    def receive_webhook(source: str, headers: Mapping[str, str], body: bytes) -> Receipt:
+        inbox = webhook_source(source)
         return receive(parts.store, inbox, headers, body, on_ticket=hint, inboxes=parts.inboxes)
 
     def database_answers() -> None:
@@ -271,12 +294,13 @@ def _web_parts(parts: Parts, hints: Hints) -> Any:
         desk=parts.desk,
         routes=parts.routes,
         receive_webhook=receive_webhook,
+        webhook_limit=lambda source: body_limit(webhook_source(source)),
         public_url=parts.settings.public_url,
         version=importlib.metadata.version("triage"),
         hint=hint,
         ready={"database": database_answers, "broker": hints.check},
         inbox_names=tuple(parts.inboxes),
-        report=lambda week: render(weekly_report(parts.settings, parts.store, parts.routes, week), "md"),
+        report=lambda week: weekly_report(parts.settings, parts.store, parts.routes, week),
     )
 
 

@@ -95,7 +95,18 @@ def disable_agent(
 def report_page(request: Request, parts: Parts, session: LoggedIn, week: str | None = None) -> Response:
     if parts.report is None:
         raise HTTPException(404, "There is no report here.")
-    return page(request, "report.html", session, text=parts.report(week), week=week)
+    from pipeline.reports import tables
+
+    report = parts.report(week)
+    return page(
+        request,
+        "report.html",
+        session,
+        report=report,
+        summary=tables.summary(report),
+        tables=tables.sections(report),
+        week=week,
+    )
 
 
 def _link(parts: WebParts, agent: agents.Agent, purpose: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
 from fastapi import APIRouter, Request
 from sqlalchemy.exc import SQLAlchemyError
@@ -9,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from pipeline.errors import NotFoundError, TriageError
+from pipeline.ingest.mailboxes import mailboxes_of
 from pipeline.web.metrics import CONTENT_TYPE, scrape
 from pipeline.web.sessions import Parts
 
@@ -20,7 +23,10 @@ router = APIRouter(include_in_schema=False)
 @router.post("/webhooks/{source}")
 async def webhook(request: Request, parts: Parts, source: str) -> Response:
     """200 only once it is stored; whatever kept it from being stored is a 503, so that it is sent again."""
-    limit = parts.webhook_limit_bytes
+    try:
+        limit = parts.webhook_limit(source) if parts.webhook_limit else parts.webhook_limit_bytes
+    except NotFoundError:
+        return _line(404, "there is no such webhook source")
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced[:18]) > limit:
         return _line(413, f"more than {limit:,} bytes are not taken")
@@ -50,8 +56,12 @@ def healthz() -> Response:
 
 @router.get("/readyz")
 def readyz(parts: Parts) -> Response:
-    """Everything that it needs answers: {name: "ok" or what is wrong}, 503 when anything is wrong."""
-    found: dict[str, str] = {}
+    """Everything that it needs answers: {name: "ok" or what is wrong}, 503 when anything is wrong.
+
+    `mailboxes` tells of each one whether it is read, and how long ago; a mailbox that fails makes nothing
+    unready: the page, the API and every other inbox work, and taking them away would mend nothing.
+    """
+    found: dict[str, Any] = {}
     for name, check in parts.ready.items():
         try:
             check()
@@ -63,7 +73,19 @@ def readyz(parts: Parts) -> Response:
             found[name] = type(error).__name__
             log.warning("not ready", part=name, error=type(error).__name__)
     good = all(state == "ok" for state in found.values())
+    mailboxes = _mailboxes(parts) if found.get("database", "ok") == "ok" else []
+    if mailboxes:
+        found["mailboxes"] = mailboxes
     return JSONResponse(found, 200 if good else 503)
+
+
+def _mailboxes(parts: Parts) -> list[dict[str, Any]]:
+    try:
+        with parts.store.read() as connection:
+            return [mailbox.to_json() for mailbox in mailboxes_of(connection)]
+    except (TriageError, SQLAlchemyError) as error:
+        log.warning("the state of the mailboxes is not known", error=type(error).__name__)
+        return []
 
 
 @router.get("/metrics")

@@ -13,7 +13,6 @@ from prometheus_client.registry import Collector
 from pipeline.db.reviews import REASONS
 from pipeline.db.store import Store
 from pipeline.db.tables import (
-    imap_folders,
     model_calls,
     raw_messages,
     replies,
@@ -22,6 +21,8 @@ from pipeline.db.tables import (
     tickets,
 )
 from pipeline.db.types import now
+from pipeline.ingest import uids
+from pipeline.ingest.mailboxes import mailboxes_of
 from pipeline.lifecycle import WORKED, Status
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -157,15 +158,20 @@ def _inboxes(connection: sa.Connection) -> Iterator[GaugeMetricFamily]:
     failing = GaugeMetricFamily(
         "triage_inbox_failing", "1 while the last attempt on the mailbox failed.", labels=["inbox", "folder"]
     )
-    for row in connection.execute(sa.select(imap_folders)):
-        failed = row.last_error_at is not None and (
-            row.last_ok_at is None or row.last_error_at > row.last_ok_at
-        )
-        if row.last_ok_at is not None:
-            lag.add_metric([row.inbox, row.folder], _age(row.last_ok_at))
-        failing.add_metric([row.inbox, row.folder], 1 if failed else 0)
+    gone = GaugeMetricFamily(
+        "triage_inbox_gone", "Mails that were gone before they could be fetched.", labels=["inbox"]
+    )
+    mailboxes = mailboxes_of(connection)
+    for mailbox in mailboxes:
+        labels = [mailbox.inbox, mailbox.folder]
+        if mailbox.lag_s is not None:
+            lag.add_metric(labels, mailbox.lag_s)
+        failing.add_metric(labels, 1 if mailbox.state == "failing" else 0)
+    for name in sorted({mailbox.inbox for mailbox in mailboxes}):
+        gone.add_metric([name], uids.gone(connection, name))
     yield lag
     yield failing
+    yield gone
 
 
 def _single(name: str, words: str, value: float) -> GaugeMetricFamily:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipeline.db.store import Store
+from pipeline.reports.measures import Report
 from pipeline.review.desk import Desk
 from pipeline.routing.table import Routes
 
@@ -41,8 +42,9 @@ class WebParts:
     """`hint` announces that a ticket has work due; `ready` maps a name to a check that raises when it fails.
 
     `public_url` is where agents reach the page: its scheme decides on secure cookies, its origin on which
-    forms are taken. `inbox_names` are shown even while empty. `report` renders a week ("2026-W47", None
-    for the last) as Markdown.
+    forms are taken. `inbox_names` are shown even while empty. `report` computes a week ("2026-W47",
+    None for the present one). `webhook_limit` says how many bytes of body a webhook source may send, or
+    raises `NotFoundError`; without it `webhook_limit_bytes` holds for all.
     """
 
     store: Store
@@ -54,7 +56,8 @@ class WebParts:
     hint: Callable[[int], None] = _no_hint
     ready: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     inbox_names: tuple[str, ...] = ()
-    report: Callable[[str | None], str] | None = None
+    report: Callable[[str | None], Report] | None = None
+    webhook_limit: Callable[[str], int] | None = None
     webhook_limit_bytes: int = 41_943_040
     form_limit_bytes: int = 1_048_576
 

@@ -7,6 +7,9 @@ import httpx2
 import pytest
 
 from pipeline.db.store import Store
+from pipeline.db.types import now
+from pipeline.reports.measures import report
+from pipeline.reports.weeks import Week
 from pipeline.review import sessions
 from pipeline.review.agents import Agent
 from tests.web import running, seed
@@ -39,7 +42,9 @@ def place(sqlite_store: Store) -> Iterator[Place]:
     people = {agent.email.split("@")[0]: agent for agent, *_ in everyone(sqlite_store)}
     hinted: list[int] = []
     parts = running.parts_for(
-        sqlite_store, hint=hinted.append, report=lambda week: f"# Week {week or 'last'}\n\nRewrite rate 12%"
+        sqlite_store,
+        hint=hinted.append,
+        report=lambda week: report(sqlite_store, Week.parse(week) if week else Week.of(now())),
     )
     with running.serving(parts) as url:
         yield Place(url, sqlite_store, ids, people, hinted)

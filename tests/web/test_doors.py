@@ -6,6 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.db.store import Store
 from pipeline.errors import UnreachableError
+from pipeline.reports.measures import Report
 from pipeline.review import sessions
 from pipeline.review.agents import add, make_api_token
 from tests.web import running
@@ -116,7 +117,7 @@ def test_the_api_is_described_without_a_foreign_script(place: Place) -> None:
 def test_what_nobody_foresaw_is_one_plain_line(
     sqlite_store: Store, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(_week: str | None) -> str:
+    def broken(_week: str | None) -> Report:
         raise RuntimeError("the words of a customer")
 
     agent = add(sqlite_store, "a@b.example", "agent")
