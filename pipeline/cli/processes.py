@@ -66,8 +66,7 @@ def demo(
     address = f"http://127.0.0.1:{port}"
     parts.settings = settings.model_copy(update={"bind": f"127.0.0.1:{port}", "public_url": address})
     link = sample.login_link(parts, address)
-    say(f"\nThe review page, with a ready login:\n\n    {link}\n\nStop with Ctrl-C.")
-    _serve(parts, announce=False)
+    _serve(parts, f"\nThe review page, with a ready login:\n\n    {link}\n\nStop with Ctrl-C.")
 
 
 def up() -> None:
@@ -83,7 +82,7 @@ def up() -> None:
         note(f"the schema is {after} (it was {before or 'empty'})")
     parts = open_parts(settings, store)
     _hint_at_first_login(parts)
-    _serve(parts, announce=True)
+    _serve(parts, f"the review page is at {settings.public_url}")
 
 
 def web() -> None:
@@ -94,7 +93,7 @@ def web() -> None:
     settings = _start()
     parts = open_parts(settings)
     hints = Hints(make_app(_needs_broker(settings), sweep_s=settings.sweep_s, queue=settings.queue))
-    _run_web(parts, hints, None)
+    _run_web(parts, hints, None, f"the review page is at {settings.public_url}")
 
 
 def worker() -> None:
@@ -179,8 +178,11 @@ def _begin(parts: Parts, hints: Hints) -> None:
         hints.announce(*row)
 
 
-def _serve(parts: Parts, *, announce: bool) -> None:
-    """Everything in this process: the web page in the main thread, the rest on threads beside it."""
+def _serve(parts: Parts, said: str) -> None:
+    """Everything in this process: the web page in the main thread, the rest on threads beside it.
+
+    `said` is printed as soon as the page can be opened.
+    """
     from pipeline.tasks import EmbeddedWorker
 
     broker = parts.settings.broker_url
@@ -192,10 +194,8 @@ def _serve(parts: Parts, *, announce: bool) -> None:
     embedded.start()
     _begin(parts, hints)
     _watchers(parts, stop, lambda ticket_id: hints.announce_if_due(parts, ticket_id))
-    if announce:
-        note(f"the review page is at {parts.settings.public_url}")
     try:
-        _run_web(parts, hints, embedded.died)
+        _run_web(parts, hints, embedded.died, said)
     finally:
         stop.set()
         embedded.stop()
@@ -203,7 +203,7 @@ def _serve(parts: Parts, *, announce: bool) -> None:
         raise UnreachableError("the worker thread ended by itself; see the log above, then start again")
 
 
-def _run_web(parts: Parts, hints: Hints, died: threading.Event | None) -> None:
+def _run_web(parts: Parts, hints: Hints, died: threading.Event | None, said: str) -> None:
     import uvicorn
 
     from pipeline.web.app import create_app
@@ -224,6 +224,7 @@ def _run_web(parts: Parts, hints: Hints, died: threading.Event | None) -> None:
         with socket.create_server(
             (config.host, config.port), family=socket.AF_INET6 if ":" in config.host else socket.AF_INET
         ) as listening:
+            say(said)  # from here on whoever connects is served
             server = _server(config)
             with _ended_by(died, server):
                 server.run(sockets=[listening])
