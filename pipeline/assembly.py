@@ -31,6 +31,7 @@ from pipeline.errors import ConfigError
 from pipeline.ingest import inboxes as inbox_tables
 from pipeline.ingest.inboxes import Inbox
 from pipeline.ingest.intake import STALE_AFTER, take_stored
+from pipeline.ingest.oauth import Tokens
 from pipeline.ingest.webhooks.receiving import forget_events
 from pipeline.lifecycle import Status
 from pipeline.models.base import Provider
@@ -120,6 +121,11 @@ class Parts(Brain):
             return made[key]
 
         return mailer
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """The OAuth2 logins of the inboxes, kept encrypted under the secret key."""
+        return Tokens(self.store, secret_key(self.settings))
 
     @property
     def home(self) -> Path:

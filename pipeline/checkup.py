@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from pipeline.db import schema
 from pipeline.db.store import Store
 from pipeline.errors import ConfigError, ModelError, TriageError, UnreachableError
 from pipeline.ingest.inboxes import FolderInbox, ImapInbox, WebhookInbox
+from pipeline.ingest.mailboxes import Mailbox, mailboxes_of
+from pipeline.ingest.oauth import Tokens
 from pipeline.models.base import ModelRequest
 from pipeline.models.prices import Prices
 from pipeline.models.prompts import Prompts
@@ -139,24 +141,56 @@ def _inboxes(settings: Settings) -> Iterator[Result]:
         return
     if not inboxes:
         yield Result("inboxes.toml", True, "none is set: mail comes by `triage ingest` only")
+    noted = _noted(settings)
     for inbox in inboxes.values():
-        yield _tried(f"inbox {inbox.name}", lambda inbox=inbox: _inbox(inbox))  # type: ignore[misc]
+        yield _tried(f"inbox {inbox.name}", lambda inbox=inbox: _inbox(settings, inbox, noted))  # type: ignore[misc]
 
 
-def _inbox(inbox: ImapInbox | WebhookInbox | FolderInbox) -> str:
+def _noted(settings: Settings) -> dict[tuple[str, str], Mailbox]:
+    """What the watchers noted of each mailbox; nothing where the database does not answer."""
+    try:
+        store = Store(settings.database)
+        schema.check(store)
+        with store.read() as connection:
+            return {(mailbox.inbox, mailbox.folder): mailbox for mailbox in mailboxes_of(connection)}
+    except TriageError:  # the line of the database says why
+        return {}
+
+
+def _inbox(
+    settings: Settings,
+    inbox: ImapInbox | WebhookInbox | FolderInbox,
+    noted: Mapping[tuple[str, str], Mailbox],
+) -> str:
     if isinstance(inbox, ImapInbox):
         from pipeline.ingest.imap import try_login
 
-        problem = try_login(inbox)
+        problem = try_login(inbox, _tokens(settings) if inbox.oauth else None)
         if problem:
             raise UnreachableError(problem)
-        return f"{inbox.username} at {inbox.host}:{inbox.at}, folder {inbox.folder}"
+        words = f"{inbox.username} at {inbox.host}:{inbox.at}, folder {inbox.folder}"
+        return words + _last_read(noted.get((inbox.name, inbox.folder)))
     if isinstance(inbox, WebhookInbox):
         inbox.secrets()
         return f"POST /webhooks/{inbox.name}, {inbox.adapter}"
     if not inbox.path.exists():
         raise ConfigError(f"inboxes.toml, inbox.{inbox.name}: there is no folder {inbox.path}")
     return f"the folder {inbox.path}"
+
+
+def _tokens(settings: Settings) -> Tokens:
+    """The logins by OAuth2; one that is not there yet, or has ended, says what to run."""
+    return Tokens(assembly.open_store(settings), assembly.secret_key(settings))
+
+
+def _last_read(mailbox: Mailbox | None) -> str:
+    """What the watcher last noted; a connection that works now says nothing of it."""
+    if mailbox is None:
+        return "; no watcher has looked at it yet"
+    read = f"; last read at {mailbox.last_ok_at:%Y-%m-%d %H:%M:%S} UTC" if mailbox.last_ok_at else ""
+    if mailbox.last_error and mailbox.last_error_at:
+        return f"{read}; at {mailbox.last_error_at:%Y-%m-%d %H:%M:%S} UTC: {mailbox.last_error}"
+    return read
 
 
 def _accounts(settings: Settings) -> Iterator[Result]:

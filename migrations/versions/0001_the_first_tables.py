@@ -63,6 +63,18 @@ def upgrade() -> None:
         batch_op.create_index("ix_login_attempts_email", ["email", "at"], unique=False)
 
     op.create_table(
+        "oauth_tokens",
+        sa.Column("inbox", sa.Text(), nullable=False),
+        sa.Column(
+            "ciphertext",
+            sa.Text(),
+            nullable=False,
+            comment="under TRIAGE_SECRET_KEY: see pipeline.db.oauth_tokens",
+        ),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("inbox", name=op.f("pk_oauth_tokens")),
+    )
+    op.create_table(
         "raw_messages",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("inbox", sa.Text(), nullable=False),
@@ -659,6 +671,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_raw_messages_state")
 
     op.drop_table("raw_messages")
+    op.drop_table("oauth_tokens")
     with op.batch_alter_table("login_attempts", schema=None) as batch_op:
         batch_op.drop_index("ix_login_attempts_email")
 

@@ -1,4 +1,4 @@
-"""Commands that move data: parse, ingest, run, show, export, report."""
+"""Commands that move data: parse, ingest, backfill, run, show, export, report."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.backfill import backfill
 from pipeline.cli.output import Json, counting, note, print_json, progress, say, whole_file
 from pipeline.errors import InputError
 
@@ -15,6 +16,7 @@ from pipeline.errors import InputError
 def register(app: typer.Typer) -> None:
     app.command()(parse)
     app.command()(ingest)
+    app.command()(backfill)
     app.command()(run)
     app.command()(show)
     app.command()(export)

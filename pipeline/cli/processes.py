@@ -315,8 +315,10 @@ def _watchers(
 
     threads = []
     for inbox in parts.inboxes.values():
+        more: dict[str, Any] = {"inboxes": parts.inboxes}
         if isinstance(inbox, ImapInbox):
             run: Callable[..., None] = watch_imap
+            more["tokens"] = parts.tokens
         elif isinstance(inbox, FolderInbox):
             run = watch_folder
         else:
@@ -324,7 +326,7 @@ def _watchers(
         thread = threading.Thread(
             target=run,
             args=(inbox, parts.store, stop, on_ticket),
-            kwargs={"inboxes": parts.inboxes},
+            kwargs=more,
             name=f"inbox {inbox.name}",
             daemon=True,
         )

@@ -63,6 +63,16 @@ imap_uids = sa.Table(
     sa.Column("taken_at", UtcTime, nullable=False),
 )
 
+oauth_tokens = sa.Table(
+    "oauth_tokens",
+    metadata,
+    sa.Column("inbox", T, primary_key=True),
+    sa.Column(
+        "ciphertext", T, nullable=False, comment="under TRIAGE_SECRET_KEY: see pipeline.db.oauth_tokens"
+    ),
+    sa.Column("updated_at", UtcTime, nullable=False),
+)
+
 webhook_events = sa.Table(
     "webhook_events",
     metadata,

@@ -113,7 +113,7 @@ class _Evidence:
             _source("agent", "thread", f"{thread.text_by('agent')}\n{thread.sender_name}"),
             _source("customer", "thread", customer),
         )
-        self.own_address = (thread.customer_address or "").lower()
+        self.own_address = (thread.stranger or thread.customer_address or "").lower()
 
     def of(self, fact: Fact, names: tuple[str, ...] = ("policy", "account", "agent", "customer")) -> str:
         if fact.kind == "link":

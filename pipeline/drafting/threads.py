@@ -43,7 +43,8 @@ class Thread:
 
     `account` are facts that a connector vouches for, `policy` the team's own text. `reasons` are the
     rule's plain sentences for the route. `customer_address` is whose ticket it is; `stranger` is the
-    address that wrote last, where it is another one: the reply would go there.
+    address that wrote last, where it is another one: the reply would go there, and the thread holds
+    nothing but what that address wrote and what we wrote to it.
     """
 
     messages: tuple[ThreadMessage, ...]
@@ -85,7 +86,10 @@ def load_thread(connection: sa.Connection, ticket_id: int, policy: str | None, s
         raise NotFoundError(f"there is no ticket {ticket_id}")
     spoken = connection.execute(
         sa.select(
+            messages.c.id,
             messages.c.direction,
+            messages.c.to,
+            messages.c.subject,
             messages.c.new_text,
             messages.c.text,
             messages.c.received_at,
@@ -115,6 +119,13 @@ def load_thread(connection: sa.Connection, ticket_id: int, policy: str | None, s
     stranger = None
     if writer and writer.from_address and ticket.customer_address:
         stranger = None if _same(writer.from_address, ticket.customer_address) else writer.from_address
+    if stranger is not None:
+        # nobody vouches for whoever holds the address or an id of the thread: nothing of it is theirs to see
+        spoken = [row for row in spoken if _is_between(row, stranger)]
+        theirs = {row.id for row in spoken}
+        read = [row for row in read if row.message_id in theirs]
+        account = None
+        newest = read[0] if read else None
     return Thread(
         messages=tuple(
             ThreadMessage(
@@ -124,7 +135,7 @@ def load_thread(connection: sa.Connection, ticket_id: int, policy: str | None, s
             )
             for row in spoken
         ),
-        subject=ticket.subject,
+        subject=writer.subject if writer and stranger else ticket.subject,
         topic=ticket.topic or (newest.topic if newest else None) or "other",
         language=ticket.language or (newest.language if newest else None) or "en",
         fields=_gathered([row.fields for row in read]),
@@ -133,10 +144,18 @@ def load_thread(connection: sa.Connection, ticket_id: int, policy: str | None, s
         sender_name=sender_name,
         account=account or None,
         policy=policy,
-        reasons=tuple(newest.reasons) if newest else (),
+        # a reason may come from an earlier message, and quote it
+        reasons=tuple(newest.reasons) if newest and not stranger else (),
         customer_address=ticket.customer_address,
         stranger=stranger,
     )
+
+
+def _is_between(row: Any, address: str) -> bool:
+    """Whether a message was written by this address, or by us to it."""
+    if row.direction == "inbound":
+        return row.from_address is not None and _same(row.from_address, address)
+    return any(_same(str(to.get("address", "")), address) for to in row.to or ())
 
 
 def _same(one: str, other: str) -> bool:

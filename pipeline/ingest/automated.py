@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from pipeline.ingest.bounces import null_return_path
-from pipeline.ingest.headers import Headers
+from pipeline.ingest.headers import Headers, as_text
 from pipeline.ingest.message import Kind
 from pipeline.ingest.structure import Part
 
@@ -40,6 +41,12 @@ _AUTO_HEADERS: dict[str, frozenset[str] | None] = {
 }
 _NEGATIVE = frozenset(("no", "false", "0", "none"))
 _BULK = frozenset(("bulk", "list", "junk"))
+
+_GROUP_HOSTS = frozenset(("groups.google.com", "googlegroups.com"))
+"""Where a Google Group of any domain has its own links."""
+_LIST_ID = re.compile(r"<([^<>\s]{1,255})>")
+_MAILTO = re.compile(r"<mailto:([^<>\s?]{1,320})", re.I)
+_LINK = re.compile(r"<https?://([^<>\s/?#:]{1,255})", re.I)
 
 _SUBJECT = re.compile(
     r"^\W*(?:auto:|auto(?:matic(?:ally)?|mated|mat)?[\s:_-]*(?:generated )?(?:re(?:ply|sponse|sponder)|ack\w*"
@@ -133,8 +140,19 @@ _FORMULA = re.compile(
 )
 
 
-def classify(root: Part, headers: Headers, subject: str, new_text: str, calendar: str) -> tuple[Kind, str]:
-    """`(kind, one plain sentence)` for everything that is no bounce; see bounces for those."""
+def classify(
+    root: Part,
+    headers: Headers,
+    subject: str,
+    new_text: str,
+    calendar: str,
+    own: Collection[str] = frozenset(),
+) -> tuple[Kind, str]:
+    """`(kind, one plain sentence)` for everything that is no bounce; see bounces for those.
+
+    `own` are the inboxes' addresses, in small letters: a list that is one of them (a Google Group in front
+    of the inbox) says nothing about who wrote.
+    """
     reported = (
         root.parameters.get("report-type", "").lower() if root.content_type == "multipart/report" else ""
     )
@@ -147,7 +165,7 @@ def classify(root: Part, headers: Headers, subject: str, new_text: str, calendar
     if calendar in ("reply", "counter"):
         return "auto_reply", "a calendar answers an invitation"
     submitted = headers.plain("auto-submitted").partition(";")[0].strip().lower()
-    listed = _list_reason(headers)
+    listed = None if _through_own_group(headers, own) else _list_reason(headers)
     if submitted.startswith("auto-replied"):
         return "auto_reply", "its header Auto-Submitted says auto-replied"
     header = _auto_header(headers)
@@ -185,6 +203,34 @@ def _auto_header(headers: Headers) -> str | None:
         if (allowed is None and value not in _NEGATIVE) or (allowed is not None and value in allowed):
             return "-".join(word.capitalize() for word in name.split("-"))
     return None
+
+
+def _through_own_group(headers: Headers, own: Collection[str]) -> bool:
+    """Whether all its list headers are those of a group whose address is ours.
+
+    A newsletter to the group still names a list, or a way to unsubscribe, that is somebody else's.
+    """
+    ids = [one.lower() for one in _LIST_ID.findall(_together(headers, "list-id"))]
+    posts = [one.lower() for one in _MAILTO.findall(_together(headers, "list-post"))]
+    mine = {address: address.replace("@", ".") for address in own}
+    if not any(post in mine for post in posts) and not any(one in mine.values() for one in ids):
+        return False
+    if any(post not in mine for post in posts):
+        return False
+    hosts = {address.rpartition("@")[2] for address in mine} | _GROUP_HOSTS
+    if any(not _under(one, hosts) for one in ids):
+        return False
+    leave = _together(headers, "list-unsubscribe").lower()
+    targets = _MAILTO.findall(leave) + _LINK.findall(leave)
+    return all(_under(target.rpartition("@")[2], hosts) for target in targets)
+
+
+def _together(headers: Headers, name: str) -> str:
+    return " ".join(as_text(value) for value in headers.raw_all(name))[:4_000]
+
+
+def _under(host: str, hosts: Collection[str]) -> bool:
+    return any(host == one or host.endswith(f".{one}") for one in hosts)
 
 
 def _list_reason(headers: Headers) -> str | None:

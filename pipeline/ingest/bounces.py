@@ -64,12 +64,11 @@ def read_bounce(root: Part, headers: Headers, text: str, subject: str) -> tuple[
         return None
     own = _own_addresses(headers)
     body = _report_text(root, text)
-    named = (
-        named
-        or _from_text(body, own)
-        or _from_text(_other_text(root, body), own)
-        or _bare_names(body, headers)
-    )
+    if not named:
+        told, passing = _from_text(body, own)
+        elsewhere, passing_there = ([], []) if told else _from_text(_other_text(root, body), own)
+        # A name that the report introduces is better evidence than an address that stands in its advice.
+        named = told or elsewhere or _bare_names(body, headers) or passing or passing_there
     temporary = _is_temporary(subject, body)
     status = STATUS.search(body)
     permanent = not temporary
@@ -281,9 +280,9 @@ def _other_text(root: Part, body: str) -> str:
     return "" if joined.strip() == body.strip() else _before_original(joined)
 
 
-def _from_text(text: str, own: set[str]) -> list[str]:
-    """Addresses in the report's words, best evidence first: below an introduction, on a line that tells of the
-    failure or is labelled, else the first that is nobody's own."""
+def _from_text(text: str, own: set[str]) -> tuple[list[str], list[str]]:
+    """Addresses in the report's words: those below an introduction, else on a line that tells of the failure or
+    is labelled; and apart from them the first that is nobody's own."""
     lines = text[:60_000].split("\n")[:1_500]
     introduced: list[str] = []
     telling: list[str] = []
@@ -324,23 +323,26 @@ def _from_text(text: str, own: set[str]) -> list[str]:
             telling.append(found[0])
         else:
             other.extend(found)
-    for tier in (introduced, telling):
-        if tier:
-            return list(dict.fromkeys(tier))
-    return list(dict.fromkeys(other))[:1]
+    return list(dict.fromkeys(introduced or telling)), other[:1]
+
+
+_BARE_NAME = re.compile(r"[ \t]*([A-Za-z0-9_.+-]{2,64})(?:\s*$|\t| {2,}\S)")
 
 
 def _bare_names(text: str, headers: Headers) -> list[str]:
-    """Servers that name their own users without a domain: it is that of the server."""
+    """Servers that name their own users without a domain: it is that of the server.
+
+    The name stands alone on the line below the introduction, or is set off from the reason beside it.
+    """
     domain = next((a.rpartition("@")[2] for a in _addresses(headers.text("from"))), "")
     if not domain or not from_daemon(headers):
         return []
     lines = [line for line in text[:20_000].split("\n") if line.strip()]
     for index, line in enumerate(lines[:60]):
         if AFTER_INTRO.search(line):
-            name = lines[index + 1].strip() if index + 1 < len(lines) else ""
-            if re.fullmatch(r"[\w.+-]{2,64}", name) and not name.isdigit():
-                return [f"{name}@{domain}"]
+            named = _BARE_NAME.match(lines[index + 1]) if index + 1 < len(lines) else None
+            if named and not named.group(1).isdigit():
+                return [f"{named.group(1)}@{domain}"]
     return []
 
 

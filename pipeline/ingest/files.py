@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.db.store import Store
 from pipeline.errors import InputError, TriageError
 from pipeline.ingest.inboxes import FolderInbox, Inbox
-from pipeline.ingest.intake import OnTicket, RawStored, read_out, store_raw, take, take_readouts, take_stored
+from pipeline.ingest.intake import OnTicket, RawStored, read_out, store_all, take, take_readouts, take_stored
 from pipeline.ingest.recording import Taken
 from pipeline.ingest.rows import Readout
 
@@ -167,12 +167,8 @@ def _store(store: Store, batch: Sequence[Found], inbox: str, too_long: str) -> l
     for attempt in (1, 2, 3):
         try:
             with store.write() as connection:
-                return [
-                    store_raw(
-                        connection, inbox, one.body, begun=True, quarantine=too_long if one.cut else None
-                    )
-                    for one in batch
-                ]
+                bodies = [(one.body, too_long if one.cut else None) for one in batch]
+                return store_all(connection, inbox, bodies, begun=True)
         except TriageError:
             # two processes that store the same mails in another order may lock each other out
             if attempt == 3:

@@ -24,6 +24,7 @@ from pipeline.ingest import uids
 from pipeline.ingest.imap_fetch import Suspects, batches, fetched, search
 from pipeline.ingest.inboxes import ImapInbox, Inbox
 from pipeline.ingest.intake import OnTicket, store_raw, take_many, take_stored
+from pipeline.ingest.oauth import AccessTokens
 
 if TYPE_CHECKING:
     from imapclient import IMAPClient
@@ -31,13 +32,29 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 FIRST_WAIT_S, LONGEST_WAIT_S, REFUSED_WAIT_S = 1.0, 300.0, 60.0
-RECONCILE_EVERY_S = 24 * 3600.0
+RECONCILE_EVERY_S, RECONCILE_FIRST_S = 24 * 3600.0, 3600.0
 
 Progress = Callable[[int, int], None]
 
 
 class LoginRefused(UnreachableError):
     """The server answers but does not take the user name and password."""
+
+
+@dataclass(slots=True)
+class _Daily:
+    """When every UID is compared next: within an hour of each start, for a watcher may never run a whole
+    day, then daily, however often its connection breaks."""
+
+    due_at: float = field(
+        default_factory=lambda: time.monotonic() + RECONCILE_FIRST_S * random.uniform(0.1, 1.0)
+    )
+
+    def due(self) -> bool:
+        return time.monotonic() >= self.due_at
+
+    def done(self) -> None:
+        self.due_at = time.monotonic() + RECONCILE_EVERY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +76,22 @@ def watch(
     *,
     inboxes: Mapping[str, Inbox] | None = None,
     progress: Progress | None = None,
+    tokens: AccessTokens | None = None,
 ) -> None:
     """Take mail in until `stop` is set; connection, login and database errors are waited out.
 
     Each look at the mailbox, and each error, is noted in `imap_folders`. `progress` gets (done, all) of
-    a long first look.
+    a long first look. `tokens` gives the access tokens of an inbox that signs in by OAuth2.
     """
     inboxes = inboxes or {inbox.name: inbox}
     bound = log.bind(inbox=inbox.name)
-    suspects = Suspects()
+    suspects, daily = Suspects(), _Daily()
     wait_s = FIRST_WAIT_S
     while not stop.is_set():
         try:
-            with connected(inbox) as client:
+            with connected(inbox, tokens) as client:
                 bound.info("connected")
-                for _ in _looks(client, inbox, store, stop, on_ticket, inboxes, suspects, progress):
+                for _ in _looks(client, inbox, store, stop, on_ticket, inboxes, suspects, daily, progress):
                     wait_s = FIRST_WAIT_S
         except Exception as error:  # whatever a server sends, the watcher goes on; the trouble is shown
             words = str(error) if isinstance(error, TriageError) else f"{type(error).__name__} in the watcher"
@@ -94,17 +112,15 @@ def _looks(
     on_ticket: OnTicket | None,
     inboxes: Mapping[str, Inbox],
     suspects: Suspects,
+    daily: _Daily,
     progress: Progress | None,
 ) -> Iterator[Synced]:
     """Look, wait for news or the poll, look again. IDLE ends at every poll, so it is never old enough to be
     dropped by a server or a firewall (some do after 10 minutes, without a word)."""
     idle = inbox.idle and _can(client, b"IDLE")
-    reconcile_at = time.monotonic() + RECONCILE_EVERY_S * random.uniform(0.5, 1.0)
     while not stop.is_set():
         take_stored(store, inboxes=inboxes, on_ticket=on_ticket)
-        full = time.monotonic() >= reconcile_at
-        if full:
-            reconcile_at = time.monotonic() + RECONCILE_EVERY_S
+        full = daily.due()
         looked = sync(
             client,
             inbox,
@@ -116,6 +132,10 @@ def _looks(
             suspects=suspects,
             progress=progress,
         )
+        if full:
+            daily.done()
+        if looked.gone:
+            log.warning("mail was gone before it could be fetched", inbox=inbox.name, mails=looked.gone)
         yield looked
         if not looked.stored:  # while mail is fetched, news of more of it gets lost: look once more
             _wait_for_news(client, inbox, stop, idle, looked.highest)
@@ -211,12 +231,12 @@ def sync(
 
 
 @contextlib.contextmanager
-def connected(inbox: ImapInbox) -> Iterator[IMAPClient]:
-    """A logged-in connection. Raises `UnreachableError` or `LoginRefused`, each with what mends it."""
+def connected(inbox: ImapInbox, tokens: AccessTokens | None = None) -> Iterator[IMAPClient]:
+    """A logged-in connection. Raises `UnreachableError`, `LoginRefused` or `ConfigError`, each with what mends
+    it. `tokens` is needed by an inbox that signs in by OAuth2."""
     import imapclient
-    from imapclient.exceptions import LoginError
 
-    password = inbox.secret()
+    log_in = _by_token(inbox, tokens) if inbox.oauth is not None else _by_password(inbox)
     with _plain(inbox):
         timeout = imapclient.SocketTimeout(connect=min(inbox.timeout_s, 20), read=inbox.timeout_s)
         context = _context(inbox) if inbox.tls != "none" else None
@@ -226,13 +246,7 @@ def connected(inbox: ImapInbox) -> Iterator[IMAPClient]:
         try:
             if inbox.tls == "starttls":
                 client.starttls(context)
-            try:
-                _log_in(client, _argument(inbox.username), _argument(password))
-            except LoginError:
-                raise LoginRefused(
-                    f"inbox.{inbox.name}: {inbox.host} does not take the user name and password; "
-                    "see username and password in inboxes.toml"
-                ) from None
+            log_in(client)
             client.normalise_times = False
             yield client
         finally:
@@ -242,17 +256,64 @@ def connected(inbox: ImapInbox) -> Iterator[IMAPClient]:
                 client.shutdown()
 
 
-def _log_in(client: IMAPClient, username: str, password: str) -> None:
-    if (username + password).isascii():
-        client.login(username, password)
-    else:  # LOGIN knows only ASCII
-        client.plain_login(username, password)
+def _by_password(inbox: ImapInbox) -> Callable[[IMAPClient], None]:
+    username, password = _argument(inbox.username), _argument(inbox.secret())
+
+    def log_in(client: IMAPClient) -> None:
+        from imapclient.exceptions import LoginError
+
+        try:
+            if (username + password).isascii():
+                client.login(username, password)
+            else:  # LOGIN knows only ASCII
+                client.plain_login(username, password)
+        except LoginError:
+            raise LoginRefused(
+                f"inbox.{inbox.name}: {inbox.host} does not take the user name and password; "
+                "see username and password in inboxes.toml"
+            ) from None
+
+    return log_in
 
 
-def try_login(inbox: ImapInbox) -> str | None:
+def _by_token(inbox: ImapInbox, tokens: AccessTokens | None) -> Callable[[IMAPClient], None]:
+    """XOAUTH2. A token that the server refuses is renewed once: it may have been revoked before its time."""
+    if tokens is None:
+        raise ConfigError(
+            f"inbox.{inbox.name} signs in by OAuth2, which needs the store that holds its login"
+        )
+    first = tokens.access_token(inbox)  # before the connection is there: the provider may take its time
+
+    def log_in(client: IMAPClient) -> None:
+        from imapclient.exceptions import IMAPClientAbortError, LoginError
+
+        if not _can(client, b"AUTH=XOAUTH2"):
+            raise ConfigError(
+                f"inbox.{inbox.name}: {inbox.host} does not offer OAuth2 (XOAUTH2); see host and oauth in "
+                "inboxes.toml"
+            )
+        token = first
+        for last in (False, True):
+            try:
+                client.oauth2_login(_argument(inbox.username), _argument(token))
+                return
+            except LoginError as error:
+                if isinstance(error.__context__, IMAPClientAbortError):
+                    raise error.__context__ from None  # the connection broke: that says nothing about the token
+                if last:
+                    raise LoginRefused(
+                        f"inbox.{inbox.name}: {inbox.host} does not take the login for {inbox.username}; see "
+                        f"username, and that IMAP is allowed there, or run: triage inbox login {inbox.name}"
+                    ) from None
+            token = tokens.access_token(inbox, refused=token)
+
+    return log_in
+
+
+def try_login(inbox: ImapInbox, tokens: AccessTokens | None = None) -> str | None:
     """None if the mailbox can be opened; else one plain line with the mend."""
     try:
-        with connected(inbox) as client, _plain(inbox):
+        with connected(inbox, tokens) as client, _plain(inbox):
             _selected(client, inbox)
             if inbox.after is not None and inbox.after.move and not client.folder_exists(inbox.after.move):
                 return f"inbox.{inbox.name}: there is no folder {inbox.after.move!r} to move mail to"

@@ -26,6 +26,9 @@ from pydantic import (
 )
 
 from pipeline.errors import ConfigError
+from pipeline.ingest.bounds import DEFAULT_BOUNDS, Bounds
+from pipeline.ingest.loops import REPLY_CAPS, TICKET_CAPS
+from pipeline.ingest.oauth_table import OAuth
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """What an inbox may be called: it stands in addresses (`/webhooks/NAME`) and in metrics."""
@@ -70,12 +73,40 @@ class Send(_Table):
     smtp_url: SecretStr | None = None
 
 
+class ParseBounds(_Table):
+    """How much of one mail is looked at; over any of these it goes to quarantine, with its raw bytes.
+
+    What each means stands with `Bounds`; the most that may be set is what the parser is tried with.
+    """
+
+    raw_bytes: Annotated[int, Field(ge=1_000, le=200_000_000)] = DEFAULT_BOUNDS.raw_bytes
+    header_bytes: Annotated[int, Field(ge=1_000, le=10_000_000)] = DEFAULT_BOUNDS.header_bytes
+    header_count: Annotated[int, Field(ge=10, le=10_000)] = DEFAULT_BOUNDS.header_count
+    parts: Annotated[int, Field(ge=1, le=10_000)] = DEFAULT_BOUNDS.parts
+    depth: Annotated[int, Field(ge=1, le=100)] = DEFAULT_BOUNDS.depth
+    addresses: Annotated[int, Field(ge=1, le=20_000)] = DEFAULT_BOUNDS.addresses
+    parameters: Annotated[int, Field(ge=1, le=2_000)] = DEFAULT_BOUNDS.parameters
+    decoded_bytes: Annotated[int, Field(ge=1_000, le=400_000_000)] = DEFAULT_BOUNDS.decoded_bytes
+    text_chars: Annotated[int, Field(ge=1_000, le=20_000_000)] = DEFAULT_BOUNDS.text_chars
+    seconds: Annotated[float, Field(ge=0.1, le=120)] = DEFAULT_BOUNDS.seconds
+
+    def to_bounds(self) -> Bounds:
+        """The same as the parser takes it."""
+        return Bounds(**self.model_dump())
+
+
+Cap = tuple[Annotated[int, Field(ge=1, le=100_000)], Annotated[int, Field(ge=1, le=1_000)]]
+"""(minutes, how many)."""
+
+
 class _Inbox(_Table):
     """What every inbox may say.
 
     `authserv_id` is the name that our own mail server writes at the start of the Authentication-Results
     header that it adds; without it no sender of this inbox is vouched for. `merge_by_subject` puts a mail
-    without any reference to a thread on the same sender's ticket of the same subject.
+    without any reference to a thread on the same sender's ticket of the same subject. Over `message_caps`
+    (inbound messages on one ticket) or `reply_caps` (our replies to one sender) the ticket waits for a
+    person.
     """
 
     name: str = ""
@@ -87,6 +118,9 @@ class _Inbox(_Table):
     plus_address: bool | None = None
     merge_by_subject: bool = False
     merge_days: Annotated[int, Field(ge=1, le=365)] = 7
+    message_caps: tuple[Cap, ...] = TICKET_CAPS
+    reply_caps: tuple[Cap, ...] = REPLY_CAPS
+    bounds: ParseBounds = ParseBounds()
     send: Send = Send()
 
     @field_validator("from_address", "own_addresses")
@@ -131,6 +165,7 @@ class ImapInbox(_Inbox):
     password: SecretStr | None = None
     password_file: Path | None = None
     password_env: str | None = None
+    oauth: OAuth | None = None
     tls: Literal["tls", "starttls", "none"] = "tls"
     ca_file: Path | None = None
     folder: str = "INBOX"
@@ -151,9 +186,9 @@ class ImapInbox(_Inbox):
 
     @model_validator(mode="after")
     def _one_password(self) -> ImapInbox:
-        given = [self.password, self.password_file, self.password_env]
+        given = [self.password, self.password_file, self.password_env, self.oauth]
         if sum(value is not None for value in given) != 1:
-            raise ValueError("give one of password, password_file and password_env")
+            raise ValueError("give one of password, password_file and password_env, or an oauth table")
         return self
 
     @property
@@ -168,6 +203,16 @@ class ImapInbox(_Inbox):
         if any(character in value for character in "\r\n\0"):
             raise ConfigError(f"inboxes.toml, {where}: the password holds a line break or NUL")
         return value
+
+    def client_secret(self) -> str | None:
+        """The OAuth2 client's secret, None where the client has none. Raises `ConfigError` as `secret()`."""
+        oauth = self.oauth
+        if oauth is None:
+            return None
+        given = (oauth.client_secret, oauth.client_secret_file, oauth.client_secret_env)
+        if all(value is None for value in given):
+            return None
+        return _secret(f"inbox.{self.name}.oauth", "client_secret", *given)
 
 
 class WebhookInbox(_Inbox):

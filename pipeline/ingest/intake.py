@@ -67,39 +67,71 @@ def store_raw(
     `quarantine` stores them as not to be parsed, with this reason. `begun` counts the attempt of a caller
     who parses right after his commit.
     """
-    digest = hashlib.sha256(body).hexdigest()
-    raw_id = connection.execute(
+    return store_all(connection, inbox, [(body, quarantine)], format, verified, begun=begun)[0]
+
+
+def store_all(
+    connection: sa.Connection,
+    inbox: str,
+    bodies: Sequence[tuple[bytes, str | None]],
+    format: str = "rfc822",
+    verified: bool = False,
+    *,
+    begun: bool = False,
+) -> list[RawStored]:
+    """`store_raw` of several `(bytes, reason for quarantine)` in one statement; the results in their order."""
+    if not bodies:
+        return []
+    digests = [hashlib.sha256(body).hexdigest() for body, _ in bodies]
+    at = now()
+    rows = connection.execute(
         _raw_insert(connection.dialect.name),
-        {
-            "inbox": inbox,
-            "format": format,
-            "sha256": digest,
-            "size": len(body),
-            "body": body,
-            "received_at": now(),
-            "state": "quarantined" if quarantine else "stored",
-            "reason": quarantine,
-            "verified": verified,
-            "attempts": 1 if begun else 0,
-            "times_seen": 1,
-        },
-    ).scalar_one_or_none()
-    if raw_id is not None:
-        return RawStored(int(raw_id), new=True, waits=quarantine is None)
-    row = connection.execute(
-        raw_messages.update()
-        .where(raw_messages.c.sha256 == digest)
-        .values(times_seen=raw_messages.c.times_seen + 1)
-        .returning(raw_messages.c.id, raw_messages.c.state)
-    ).one()
-    return RawStored(int(row.id), new=False, waits=row.state == "stored")
+        [
+            {
+                "inbox": inbox,
+                "format": format,
+                "sha256": digest,
+                "size": len(body),
+                "body": body,
+                "received_at": at,
+                "state": "quarantined" if quarantine else "stored",
+                "reason": quarantine,
+                "verified": verified,
+                "attempts": 1 if begun else 0,
+                "times_seen": 1,
+            }
+            for digest, (body, quarantine) in zip(digests, bodies, strict=True)
+        ],
+    )
+    fresh = {row.sha256: int(row.id) for row in rows}
+    stored: list[RawStored] = []
+    for digest, (_, quarantine) in zip(digests, bodies, strict=True):
+        raw_id = fresh.pop(digest, None)
+        if raw_id is not None:
+            stored.append(RawStored(raw_id, new=True, waits=quarantine is None))
+            continue
+        row = connection.execute(_SEEN_AGAIN, {"digest": digest}).one()
+        stored.append(RawStored(int(row.id), new=False, waits=row.state == "stored"))
+    return stored
 
 
 @functools.cache
 def _raw_insert(dialect: str) -> Any:
     """Built once: building a statement costs more than running it."""
     insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    return insert(raw_messages).on_conflict_do_nothing(index_elements=["sha256"]).returning(raw_messages.c.id)
+    return (
+        insert(raw_messages)
+        .on_conflict_do_nothing(index_elements=["sha256"])
+        .returning(raw_messages.c.id, raw_messages.c.sha256)
+    )
+
+
+_SEEN_AGAIN = (
+    raw_messages.update()
+    .where(raw_messages.c.sha256 == sa.bindparam("digest"))
+    .values(times_seen=raw_messages.c.times_seen + 1)
+    .returning(raw_messages.c.id, raw_messages.c.state)
+)
 
 
 def take(
@@ -231,7 +263,7 @@ def read_out(
     """Parse raw bytes by their format. Whatever goes wrong is a reason for quarantine, never an error."""
     try:
         if format == "rfc822":
-            parsed = without_ours((parse or _mime)(body))
+            parsed = without_ours(parse(body) if parse else _mime(body, inboxes.get(inbox), inboxes))
             sender, why = vouch(parsed, inboxes.get(inbox))
         else:
             from pipeline.ingest.webhooks import ADAPTERS
@@ -260,10 +292,11 @@ def _read(row: Any, inboxes: Mapping[str, Inbox], parse: Parse | None) -> Readou
     return read_out(row.id, row.inbox, row.format, bytes(row.body), row.verified, inboxes, parse)
 
 
-def _mime(body: bytes) -> ParsedMessage:
-    from pipeline.ingest.mime import parse
+def _mime(body: bytes, inbox: Inbox | None, inboxes: Mapping[str, Inbox]) -> ParsedMessage:
+    from pipeline.ingest.mime import DEFAULT_BOUNDS, parse
 
-    return parse(body)
+    own = frozenset(address for one in inboxes.values() for address in one.own)
+    return parse(body, inbox.bounds.to_bounds() if inbox is not None else DEFAULT_BOUNDS, own)
 
 
 def _load(store: Store, raw_ids: Iterable[int]) -> list[Any]:

@@ -19,8 +19,6 @@ TICKET_CAPS: tuple[tuple[int, int], ...] = ((10, 10), (30, 15), (60, 25), (180, 
 REPLY_CAPS: tuple[tuple[int, int], ...] = ((60, 5), (1440, 20))
 """(minutes, replies of ours) to one sender, over all tickets."""
 
-_SEEN = max(cap for _, cap in TICKET_CAPS)
-
 
 def moment(received_at: datetime, sent_at: datetime | None) -> datetime:
     """When a mail was on its way: its own Date, which nobody can set later than its arrival.
@@ -30,30 +28,35 @@ def moment(received_at: datetime, sent_at: datetime | None) -> datetime:
     return min(received_at, sent_at) if sent_at is not None else received_at
 
 
-def over_ticket_cap(connection: sa.Connection, ticket_id: int, at: datetime) -> str | None:
+def over_ticket_cap(
+    connection: sa.Connection, ticket_id: int, at: datetime, caps: Sequence[tuple[int, int]] = TICKET_CAPS
+) -> str | None:
     """One sentence if a message of the moment `at` would pass a cap on the ticket; None if it may go on."""
     rows = connection.execute(
         sa.select(messages.c.received_at, messages.c.sent_at)
         .where(messages.c.ticket_id == ticket_id, messages.c.direction == "inbound")
         .order_by(messages.c.id.desc())
-        .limit(_SEEN)
+        .limit(max((cap for _, cap in caps), default=0))
     ).all()
     moments = [moment(row.received_at, row.sent_at) for row in rows]
-    for minutes, cap in TICKET_CAPS:
+    for minutes, cap in caps:
         if _within(moments, at, minutes) >= cap:
             return f"More than {cap} messages on this ticket within {_words(minutes)}."
     return None
 
 
 def over_reply_cap(
-    connection: sa.Connection, recent: Sequence[tuple[int, datetime]], at: datetime
+    connection: sa.Connection,
+    recent: Sequence[tuple[int, datetime]],
+    at: datetime,
+    caps: Sequence[tuple[int, int]] = REPLY_CAPS,
 ) -> str | None:
     """One sentence if we answered this sender too often of late; None if it may go on.
 
     `recent` are (ticket id, moment) of the sender's latest messages. There cannot be more replies than
     messages that they answer, so the database is asked only where those alone reach a cap.
     """
-    for minutes, cap in REPLY_CAPS:
+    for minutes, cap in caps:
         if _within([when for _, when in recent], at, minutes) < cap:
             continue
         replies = connection.execute(

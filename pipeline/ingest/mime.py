@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from contextlib import suppress
 
 from pipeline.ingest import bodies, bounces
@@ -27,9 +28,9 @@ _MAIL_HEADERS = frozenset(
 _MAX_SUBJECT = 998
 
 
-def parse(raw: bytes, bounds: Bounds = DEFAULT_BOUNDS) -> ParsedMessage:
+def parse(raw: bytes, bounds: Bounds = DEFAULT_BOUNDS, own: Collection[str] = frozenset()) -> ParsedMessage:
     """The message as values. Whatever is over a bound, or cannot be read, comes back with kind `quarantine`,
-    the reason, and what could be read safely."""
+    the reason, and what could be read safely. `own` are the inboxes' addresses, for `classify`."""
     headers = Headers()
     try:
         if len(raw) > bounds.raw_bytes:
@@ -41,7 +42,7 @@ def parse(raw: bytes, bounds: Bounds = DEFAULT_BOUNDS) -> ParsedMessage:
         headers, body_at = read_block(raw, 0, len(raw), bounds)
         if not any(name in _MAIL_HEADERS for name, _ in headers.fields):
             return _no_headers(raw, bounds)
-        return _parsed(raw, headers, body_at, bounds)
+        return _parsed(raw, headers, body_at, bounds, own)
     except OverBound as over:
         return _quarantined(headers, str(over))
     except RecursionError:
@@ -61,7 +62,9 @@ def _unwrapped(raw: bytes) -> bytes:
     return raw
 
 
-def _parsed(raw: bytes, headers: Headers, body_at: int, bounds: Bounds) -> ParsedMessage:
+def _parsed(
+    raw: bytes, headers: Headers, body_at: int, bounds: Bounds, own: Collection[str]
+) -> ParsedMessage:
     meter = Meter(bounds)
     defects: list[str] = []
     root = read_tree(raw, meter, defects, block=(headers, body_at))
@@ -84,7 +87,7 @@ def _parsed(raw: bytes, headers: Headers, body_at: int, bounds: Bounds) -> Parse
         reason = bounced[1]
     else:
         bounce = None
-        kind, reason = classify(root, headers, subject, new_text, body.calendar_method)
+        kind, reason = classify(root, headers, subject, new_text, body.calendar_method, own)
     if kind == "person" and sender is None and not text.strip() and not body.attachments:
         kind, reason = "quarantine", "it has neither a sender nor a text"
     elif kind == "person" and sender is None and _garbage(text):

@@ -91,8 +91,12 @@ _MANY_EMPTY = re.compile(r"\n{4,}")
 
 
 def _join(lines: list[str]) -> str:
-    joined = "\n".join(line.rstrip() for line in lines if line.strip("> ") not in _MARKS).strip("\n")
-    return _MANY_EMPTY.sub("\n\n\n", joined)
+    joined = "\n".join([line.rstrip() for line in lines]).strip("\n")
+    if not joined.isascii() and any(mark in joined for mark in _MARKS):
+        joined = "\n".join(
+            line for line in joined.split("\n") if not (line and line.strip("> ") in _MARKS)
+        ).strip("\n")
+    return _MANY_EMPTY.sub("\n\n\n", joined) if "\n\n\n\n" in joined else joined
 
 
 class _Author:

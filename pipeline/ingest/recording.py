@@ -27,6 +27,18 @@ GAVE_UP = "parsing was begun 3 times and never ended"
 BATCH = "triage_batch"
 """The execution option of a connection that records several messages in one transaction."""
 
+# Built once: building a statement costs more than running it.
+_PARSED = (
+    raw_messages.update()
+    .where(
+        raw_messages.c.id == sa.bindparam("raw_id"),
+        sa.or_(raw_messages.c.state == "stored", raw_messages.c.reason == GAVE_UP),
+    )
+    .values(state="parsed", reason=sa.bindparam("ignored"))
+    .returning(raw_messages.c.received_at)
+)
+_SAME = sa.select(messages.c.id, messages.c.ticket_id).where(messages.c.fingerprint == sa.bindparam("print"))
+
 _LOOK_FOR_OURS = 20
 _AT_REST_FOR_A_BOUNCE = (Status.ANSWERED, Status.CLOSED, Status.AUTOMATED)
 
@@ -47,13 +59,7 @@ def record(connection: sa.Connection, readout: Readout, inboxes: Mapping[str, In
     """Write one message down. Raises `Raced` when another process has the same mail under way."""
     inbox = inboxes.get(readout.inbox)
     raw = connection.execute(
-        raw_messages.update()
-        .where(
-            raw_messages.c.id == readout.raw_id,
-            sa.or_(raw_messages.c.state == "stored", raw_messages.c.reason == GAVE_UP),
-        )
-        .values(state="parsed", reason=clean(readout.ignored) if readout.ignored else None)
-        .returning(raw_messages.c.received_at)
+        _PARSED, {"raw_id": readout.raw_id, "ignored": clean(readout.ignored) if readout.ignored else None}
     ).one_or_none()
     if raw is None:
         return Taken("duplicate", readout.raw_id, reason="it was taken already")
@@ -64,9 +70,7 @@ def record(connection: sa.Connection, readout: Readout, inboxes: Mapping[str, In
         return _end(connection, readout.raw_id, "quarantined", readout.quarantine or "could not be parsed")
     parsed = clean_ids(parsed)
     print_ = fingerprint(parsed, readout.raw_id)
-    same = connection.execute(
-        sa.select(messages.c.id, messages.c.ticket_id).where(messages.c.fingerprint == print_)
-    ).one_or_none()
+    same = connection.execute(_SAME, {"print": print_}).one_or_none()
     if same is not None:
         reason = f"the same mail as message {same.id}"
         return _end(connection, readout.raw_id, "duplicate", reason, same.ticket_id, same.id)
@@ -134,7 +138,8 @@ def _person(
         if customer is None:
             capped = "The mail says that it comes from our own address."
     recent = [(one.ticket_id, loops.moment(one.received_at, one.sent_at)) for one in earlier]
-    capped = capped or loops.over_reply_cap(connection, recent, at)
+    reply_caps = inbox.reply_caps if inbox is not None else loops.REPLY_CAPS
+    capped = capped or loops.over_reply_cap(connection, recent, at, reply_caps)
     who = f"ingest:{readout.inbox}"
     if place.ticket_id is None:
         if capped:
@@ -154,7 +159,8 @@ def _person(
         return Taken("message", readout.raw_id, ticket_id, message_id, opened=True)
     ticket_id = place.ticket_id
     ticket = _locked(connection, ticket_id)
-    capped = capped or loops.over_ticket_cap(connection, ticket_id, at)
+    message_caps = inbox.message_caps if inbox is not None else loops.TICKET_CAPS
+    capped = capped or loops.over_ticket_cap(connection, ticket_id, at, message_caps)
     if capped:
         flags.append("loop_cap")
     message_id = insert_message(

@@ -27,6 +27,10 @@ from pipeline.ingest.signature_phrases import (
 )
 
 _MAX_SIGNATURE_LINES = 16
+_LOGO = re.compile(
+    r"\s*(?:\[[^\[\]\n]{1,60}\]|[A-Z0-9]{1,30}(?:[_-][A-Z0-9]{1,30}){1,5}|[\w.-]{1,60}\.(?:png|jpe?g|gif))\s*"
+)
+"""What is left of an image in plain text: `[cid:logo.png]`, `LOGO_SMALL`, `logo.png`."""
 _FOOTNOTE = re.compile(r"\s*\[[\w*]{1,3}\]")
 
 
@@ -304,7 +308,12 @@ def _contact_block(lines: list[str], names: list[str]) -> int | None:
     if best is None or best == 0:
         return None
     # A list of addresses or links that the text announces is content, not a signature.
-    above = next((lines[i].rstrip() for i in range(best - 1, -1, -1) if lines[i].strip()), "")
-    if above.endswith((":", "：")):
+    above = next((i for i in range(best - 1, -1, -1) if lines[i].strip()), 0)
+    if lines[above].rstrip().endswith((":", "：")):
         return None
+    # A rule and the name of a logo may stand between the text and the block: they are the block's.
+    if _LOGO.fullmatch(lines[above]):
+        ruled = next((i for i in range(above - 1, 0, -1) if lines[i].strip()), 0)
+        if ruled and is_rule(lines[ruled]):
+            return ruled
     return best

@@ -17,6 +17,8 @@ PARTS = (
         "Replies, signatures, bounces, subjects: agreement with other projects' expectations",
         "tests.bench.replies",
     ),
+    ("`triage ingest` against the interpreter's own parse of the same mails", "tests.bench.ingest"),
+    ("Fetching a mailbox against bare IMAPClient", "tests.bench.imap"),
 )
 HEAD = """# Benchmarks
 

@@ -64,6 +64,21 @@ service stats {{
 }}
 """
 
+_XOAUTH2 = """
+auth_mechanisms = plain login xoauth2
+auth_failure_delay = 0
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2
+  args = {home}/oauth2
+}}
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+"""
+
 
 @dataclass
 class Server:
@@ -103,23 +118,27 @@ class Server:
 
 
 @contextlib.contextmanager
-def dovecot(home: Path, *, certificate: tuple[Path, Path] | None = None) -> Iterator[Server]:
+def dovecot(
+    home: Path, *, certificate: tuple[Path, Path] | None = None, introspect: str | None = None
+) -> Iterator[Server]:
     """Debian's Dovecot as this test's own process, on ports and in a folder of its own.
+
+    With `introspect` it takes XOAUTH2 too, and asks at that address whose a token is.
 
     It gives no mail to root; run by root it works as nobody, who needs a folder that is not under `home`.
     """
     if os.geteuid() != 0:
-        with _dovecot(home, certificate) as server:
+        with _dovecot(home, certificate, introspect) as server:
             yield server
         return
     with tempfile.TemporaryDirectory(prefix="triage-dovecot-") as folder:
         Path(folder).chmod(0o755)
-        with _dovecot(Path(folder), certificate) as server:
+        with _dovecot(Path(folder), certificate, introspect) as server:
             yield server
 
 
 @contextlib.contextmanager
-def _dovecot(home: Path, certificate: tuple[Path, Path] | None) -> Iterator[Server]:
+def _dovecot(home: Path, certificate: tuple[Path, Path] | None, introspect: str | None) -> Iterator[Server]:
     binary = shutil.which("dovecot") or "/usr/sbin/dovecot"
     if not Path(binary).exists():
         places.missing("Dovecot", "install dovecot-imapd")
@@ -146,6 +165,12 @@ def _dovecot(home: Path, certificate: tuple[Path, Path] | None) -> Iterator[Serv
     )
     if certificate:
         text += f"ssl_cert = <{certificate[0]}\nssl_key = <{certificate[1]}\n"
+    if introspect:
+        text += _XOAUTH2.format(home=home)
+        (home / "oauth2").write_text(
+            f"introspection_url = {introspect}?token=\nintrospection_mode = get\nusername_attribute = email\n"
+            "active_attribute = active\nactive_value = true\n"
+        )
     (home / "dovecot.conf").write_text(text)
     with (home / "err").open("wb") as errors:
         process = subprocess.Popen(

@@ -338,3 +338,11 @@ def test_customers_who_write_about_deliveries_are_people(subject: str, text: str
     got = plain(text, subject=subject, sender="Ann <ann@example.com>", head="Return-Path: <ann@example.com>\r\n"
                 + ("In-Reply-To: <x@y>\r\n" if subject.startswith("Re") else ""))  # fmt: skip
     assert got.kind == "person", got.kind_reason
+
+
+def test_a_user_named_without_a_domain_counts_more_than_an_address_in_the_advice() -> None:
+    got = plain(
+        "Your message was not delivered to the following:\n\n jsmith    unknown user\n\nWhoever has moved may be reached"
+        " in the directory; write to FIRST.LAST@people.example.com instead.\n"
+    )
+    assert [address for address, _, _ in told(got)] == ["jsmith@mx.example.com"]

@@ -142,6 +142,17 @@ def test_the_senders_own_name_opens_a_signature(tail: str) -> None:
     assert split(f"{OWN}\n\n{tail}", sender="Ann Smith").new_text == OWN
 
 
+@pytest.mark.parametrize("logo", ["LOGO_SMALL", "[cid:image001.png@01D9]", "logo.png"])
+def test_a_rule_and_a_logo_above_a_contact_block_belong_to_it(logo: str) -> None:
+    block = (
+        "Ann Smith\n\nACME Ltd.\n\nt. 020 7946 0000\n\nhttps://acme.example/\n\nhttps://people.example/ann"
+    )
+    kept = split(f"{OWN}\n\n----------------\n\n{logo}\n\n{block}", sender="Ann Smith")
+    assert kept.new_text == OWN
+    without_a_rule = split(f"{OWN}\n\nIt is order\n\nAB_12\n\n{block}", sender="Ann Smith")
+    assert without_a_rule.new_text.endswith("AB_12")
+
+
 def test_a_contact_block_comes_off_without_a_sign_off() -> None:
     tail = "Ann Smith\nPurchasing\nTel: +44 20 7946 0000\nwww.example.com"
     assert split(f"{OWN}\n\n{tail}").new_text == OWN

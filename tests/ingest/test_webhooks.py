@@ -16,7 +16,7 @@ from pipeline.db.tables import attachments, messages, raw_messages, tickets, web
 from pipeline.errors import ConfigError
 from pipeline.ingest.inboxes import WebhookInbox
 from pipeline.ingest.intake import take_stored
-from pipeline.ingest.webhooks import ADAPTERS, p256
+from pipeline.ingest.webhooks import ADAPTERS
 from pipeline.ingest.webhooks.receiving import Receipt, body_limit, forget_events, receive
 from tests.ingest.mails import count, mail, message, raw_states, ticket
 from tests.ingest.webhook_senders import (
@@ -319,37 +319,6 @@ def test_two_sources_do_not_share_their_conversations(sqlite_store: Store) -> No
 
 
 # --- what is particular to one source -----------------------------------------------------------------
-
-
-def test_the_curve_holds_on_the_vectors_of_rfc_6979() -> None:
-    x = 0x60FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6
-    y = 0x7903FE1008B8BC99A41AE9E95628BC64F2F1B20C2D7E9F5177A3C294D4462299
-    vectors = {
-        b"sample": (
-            0xEFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716,
-            0xF7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8,
-        ),
-        b"test": (
-            0xF1ABB023518351CD71D881567B1EA663ED3EFCF6C5132B354F28D3B0B7D38367,
-            0x019F4113742A2B14BD25926B49C649155F267E60D3814B4C0CC84250E46F0083,
-        ),
-    }
-    for text, (r, s) in vectors.items():
-        signature = der(r, s)
-        assert p256.verifies((x, y), signature, text)
-        assert not p256.verifies((x, y), signature, text + b".")
-        assert not p256.verifies((x, y), der(r, p256.N - s + 1), text)
-        assert not p256.verifies(p256.G, signature, text)
-    for bad in (b"", der(0, 1), der(1, 0), der(p256.N, 1), der(1, 1) + b"\0", b"\x30\x80" + bytes(10)):
-        assert not p256.verifies((x, y), bad, b"sample")
-
-
-def der(r: int, s: int) -> bytes:
-    parts = b""
-    for value in (r, s):
-        data = value.to_bytes((value.bit_length() + 8) // 8)
-        parts += bytes([2, len(data)]) + data
-    return bytes([0x30, len(parts)]) + parts
 
 
 def test_a_key_that_is_not_on_the_curve_is_our_failure(sqlite_store: Store) -> None:

@@ -12,8 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from pipeline.ingest.inboxes import WebhookInbox
-from pipeline.ingest.webhooks import p256
 
 AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 JSON = "application/json"
@@ -216,27 +219,12 @@ def _sendgrid(event_id: str, text: str, thread: str) -> bytes:
 
 
 def p256_key(secret: int) -> str:
-    point = p256._times(secret, p256.G)
-    assert point is not None
-    return _b64(p256._KEY_HEAD + b"\x04" + point[0].to_bytes(32) + point[1].to_bytes(32))
+    public = ec.derive_private_key(secret, ec.SECP256R1()).public_key()
+    return _b64(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
-def p256_sign(
-    secret: int, message: bytes, k: int = 0xA6E3C57DD01ABE90086538398355DD4C3B17AA873382B0F24D6129493D8AAD60
-) -> bytes:
-    point = p256._times(k, p256.G)
-    assert point is not None
-    r = point[0] % p256.N
-    e = int.from_bytes(hashlib.sha256(message).digest())
-    s = pow(k, -1, p256.N) * (e + r * secret) % p256.N
-
-    def integer(value: int) -> bytes:
-        data = value.to_bytes(33).lstrip(b"\0")
-        data = b"\0" + data if data[0] & 0x80 else data
-        return bytes([2, len(data)]) + data
-
-    both = integer(r) + integer(s)
-    return bytes([0x30, len(both)]) + both
+def p256_sign(secret: int, message: bytes) -> bytes:
+    return ec.derive_private_key(secret, ec.SECP256R1()).sign(message, ec.ECDSA(SHA256()))
 
 
 def _sendgrid_headers(_id: str, body: bytes, _secret: str) -> dict[str, str]:

@@ -10,13 +10,16 @@ import binascii
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pipeline.errors import ConfigError
-from pipeline.ingest.webhooks import p256
 from pipeline.ingest.webhooks.building import parsed_mail
 from pipeline.ingest.webhooks.forms import Form, read_form
 from pipeline.ingest.webhooks.shape import MAIL_BODY_BYTES, Event, NotUnderstood, SignatureRefused, Verified
 from pipeline.ingest.webhooks.standard import fresh
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 NAME = "sendgrid"
 MAX_BODY_BYTES = MAIL_BODY_BYTES
@@ -34,7 +37,7 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], at: 
         raise SignatureRefused("the signature or its timestamp is missing")
     fresh(timestamp, at, TOLERANCE_S)
     keys = [_key(secret) for secret in secrets]
-    if not any(p256.verifies(key, signature, timestamp.encode() + body) for key in keys):
+    if not any(_holds(key, signature, timestamp.encode() + body) for key in keys):
         raise SignatureRefused("the signature does not match")
     return Verified("")  # it gives its posts no id: the body is its own
 
@@ -62,11 +65,30 @@ def read(body: bytes, source: str) -> Event:
     return Event(parsed_mail(headers, text, html, files), is_mail=True)
 
 
-def _key(secret: str) -> p256.Point:
+def _key(secret: str) -> EllipticCurvePublicKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
     try:
-        return p256.public_key(base64.b64decode(secret, validate=True))
-    except (binascii.Error, ValueError):
-        raise ConfigError("the secret of a sendgrid inbox is its verification key, in base64") from None
+        key = load_der_public_key(base64.b64decode(secret, validate=True))
+        if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+            return key
+    except (binascii.Error, ValueError, UnsupportedAlgorithm):
+        pass
+    raise ConfigError("the secret of a sendgrid inbox is its verification key, in base64")
+
+
+def _holds(key: EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    try:
+        key.verify(signature, signed, ec.ECDSA(SHA256()))
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _object(form: Form, name: str) -> dict[str, object]:
