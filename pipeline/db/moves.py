@@ -12,6 +12,10 @@ from pipeline.db.types import now
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.lifecycle import WORKED, Status, check_move
 
+# Built once: building a statement costs more than running it.
+_OPEN = tickets.insert().returning(tickets.c.id)
+_WRITE_DOWN = moves.insert()
+
 
 def move(
     connection: sa.Connection,
@@ -65,19 +69,15 @@ def open_ticket(connection: sa.Connection, to: Status, *, who: str, why: str, **
     """Insert a ticket in its first status and write that move down; returns its id."""
     check_move(None, to)
     at = now()
-    result = connection.execute(
-        tickets.insert()
-        .values(
-            status=to.value,
-            version=1,
-            created_at=at,
-            updated_at=at,
-            due_at=at if to in WORKED else None,
-            **columns,
-        )
-        .returning(tickets.c.id)
-    )
-    ticket_id = int(result.scalar_one())
+    values = {
+        "status": to.value,
+        "version": 1,
+        "created_at": at,
+        "updated_at": at,
+        "due_at": at if to in WORKED else None,
+        **columns,
+    }
+    ticket_id = int(connection.execute(_OPEN, values).scalar_one())
     _write_down(connection, ticket_id, None, to, 1, who, why, at)
     return ticket_id
 
@@ -102,13 +102,14 @@ def _write_down(
     at: datetime,
 ) -> None:
     connection.execute(
-        moves.insert().values(
-            ticket_id=ticket_id,
-            from_status=old.value if old else None,
-            to_status=to.value,
-            version=version,
-            who=who,
-            why=why,
-            at=at,
-        )
+        _WRITE_DOWN,
+        {
+            "ticket_id": ticket_id,
+            "from_status": old.value if old else None,
+            "to_status": to.value,
+            "version": version,
+            "who": who,
+            "why": why,
+            "at": at,
+        },
     )

@@ -93,32 +93,49 @@ def referenced(parsed: ParsedMessage) -> list[str]:
     return [one for one in dict.fromkeys(ids) if one != parsed.message_id][:_MAX_IDS]
 
 
+# Built once: building a statement costs more than running it.
+_BY_MESSAGE_ID = (
+    sa.select(
+        messages.c.ticket_id,
+        messages.c.message_id,
+        messages.c.direction,
+        messages.c.from_address,
+        messages.c.id,
+    )
+    .where(messages.c.message_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(messages.c.id)
+    .limit(500)
+)
+_APPROVED = sa.select(replies.c.ticket_id, replies.c.message_id, replies.c.id).where(
+    replies.c.message_id.in_(sa.bindparam("ids", expanding=True))
+)
+_BY_SENDER = (
+    sa.select(
+        messages.c.ticket_id,
+        messages.c.received_at,
+        messages.c.sent_at,
+        messages.c.message_id,
+        messages.c.in_reply_to,
+        messages.c.references,
+        messages.c.subject,
+    )
+    .where(messages.c.from_address == sa.bindparam("address"), messages.c.direction == "inbound")
+    .order_by(messages.c.received_at.desc(), messages.c.id.desc())
+    .limit(_RECENT)
+)
+
+
 def look_up(connection: sa.Connection, ids: Sequence[str]) -> list[Known]:
     """What we have under these Message-IDs; our own before others', the oldest first."""
     if not ids:
         return []
-    stored = connection.execute(
-        sa.select(
-            messages.c.ticket_id,
-            messages.c.message_id,
-            messages.c.direction,
-            messages.c.from_address,
-            messages.c.id,
-        )
-        .where(messages.c.message_id.in_(ids))
-        .order_by(messages.c.id)
-        .limit(500)
-    )
+    stored = connection.execute(_BY_MESSAGE_ID, {"ids": list(ids)})
     known = [
         Known(row.ticket_id, row.message_id, row.direction == "outbound", row.from_address, row.id)
         for row in stored
     ]
     # a reply has its id from the approval on, and may have arrived although nobody could tell us so
-    approved = connection.execute(
-        sa.select(replies.c.ticket_id, replies.c.message_id, replies.c.id).where(
-            replies.c.message_id.in_(ids)
-        )
-    )
+    approved = connection.execute(_APPROVED, {"ids": list(ids)})
     known += [Known(row.ticket_id, row.message_id, True, None, row.id) for row in approved]
     return sorted(known, key=lambda one: not one.ours)
 
@@ -127,20 +144,7 @@ def by_sender(connection: sa.Connection, address: str | None) -> list[Earlier]:
     """The sender's latest messages, the newest first."""
     if not address:
         return []
-    rows = connection.execute(
-        sa.select(
-            messages.c.ticket_id,
-            messages.c.received_at,
-            messages.c.sent_at,
-            messages.c.message_id,
-            messages.c.in_reply_to,
-            messages.c.references,
-            messages.c.subject,
-        )
-        .where(messages.c.from_address == address, messages.c.direction == "inbound")
-        .order_by(messages.c.received_at.desc(), messages.c.id.desc())
-        .limit(_RECENT)
-    )
+    rows = connection.execute(_BY_SENDER, {"address": address})
     return [
         Earlier(
             row.ticket_id,
