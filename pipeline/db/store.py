@@ -61,10 +61,6 @@ class Store:
                 f"TRIAGE_DATABASE_URL: {backend} is not supported; use postgresql:// or sqlite:///"
             )
 
-    @property
-    def is_sqlite(self) -> bool:
-        return self.engine.dialect.name == "sqlite"
-
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A transaction that commits at the end of the block, and rolls back on any error."""

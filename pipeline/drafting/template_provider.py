@@ -10,7 +10,6 @@ from pipeline.errors import ModelRejected, ModelTimeout, Usage
 from pipeline.models.base import ModelAnswer, ModelRequest
 
 NAME = "templates"
-TIER = "template"
 WHY = "No model wrote this: it is the reply template for {topic}, filled with what was found in the message."
 
 

@@ -81,13 +81,12 @@ def normalise_address(raw: str) -> str | None:
 class _Piece:
     """One mailbox before its parts are judged: text outside, angle parts, comments, quoted strings."""
 
-    __slots__ = ("angles", "comments", "outside", "quoted_outside")
+    __slots__ = ("angles", "comments", "outside")
 
     def __init__(self) -> None:
         self.outside: list[str] = []
         self.angles: list[str] = []
         self.comments: list[str] = []
-        self.quoted_outside = False
 
     @property
     def has_content(self) -> bool:
@@ -114,7 +113,6 @@ def _split(value: str) -> tuple[list[_Piece], str | None]:
             if not closed:
                 problem = "a quotation mark is not closed"
             piece.outside.append('"' + text + '"' if _continues_address(value, at) else text)
-            piece.quoted_outside = True
         elif char == "(":
             text, at, closed = _comment(value, at)
             if not closed:

@@ -1,4 +1,4 @@
-"""Our reply address with a ticket's token in it, and the tokens found in addresses that mail came to.
+"""Tokens of tickets: new ones, and those found in addresses that mail came to (`delivery.compose` puts them there).
 
 The token is 128 random bits kept with the ticket (`tickets.reply_token`): nobody can guess one, and it
 says nothing by itself. It is found by an exact look-up, so there is nothing to compare byte by byte.
@@ -16,12 +16,6 @@ _TOKEN = re.compile(r"\+([0-9a-f]{32})@", re.IGNORECASE)
 def new_token() -> str:
     """128 fresh random bits, as 32 hexadecimal digits: small enough for any local part."""
     return secrets.token_hex(16)
-
-
-def reply_address(address: str, token: str) -> str:
-    """`support@example.com` → `support+TOKEN@example.com`; an address with a plus part keeps only ours."""
-    local, _, domain = address.rpartition("@")
-    return f"{local.partition('+')[0]}+{token}@{domain}"
 
 
 def tokens_in(addresses: Iterable[str]) -> list[str]:

@@ -16,7 +16,6 @@ from pipeline.review.letters import take_apart
 AS_IS, LIGHT, HEAVY, REWRITTEN = "as_is", "light", "heavy", "rewritten"
 REPLACED, REJECTED, EXPIRED, UNSCORABLE = "replaced", "rejected", "expired", "unscorable"
 COUNTED_AS_REWRITE = frozenset({REWRITTEN, REPLACED, REJECTED})
-REVIEWED = frozenset({AS_IS, LIGHT, HEAVY}) | COUNTED_AS_REWRITE
 """The denominator of the rewrite rate; expired and unscorable stand beside it."""
 
 WITHOUT_SPACES = frozenset({"ja", "zh", "th", "lo", "km", "my", "bo", "yue"})

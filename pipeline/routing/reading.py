@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pipeline.errors import ConfigError
 from pipeline.models.base import Price
+from pipeline.models.prices import check_price
 from pipeline.routing.table import LOCAL, TEMPLATES, Budgets, Costly, Model, Routes, Rule, Task, Topic
 
 TASKS = {"triage": "cheap", "routine": "cheap", "draft": "strong"}
@@ -24,7 +25,9 @@ def _dollars(value: object) -> Decimal:
 
 
 Dollars = Annotated[Decimal, BeforeValidator(_dollars), Field(ge=0)]
-PerMillion = Annotated[Decimal, BeforeValidator(lambda value: Decimal(str(value))), Field(ge=0)]
+PerMillion = Annotated[
+    str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)
+]
 Clarity = Literal["clear", "vague", "mixed"]
 Emotion = Literal["calm", "worried", "frustrated", "angry"]
 Urgency = Literal["low", "normal", "high", "critical"]
@@ -139,6 +142,10 @@ def _refuse_impossible(path: Path, text: str, table: _Table) -> None:
                     )
         if task.safe_default not in (None, default):
             raise _refuse(path, text, ["task", name, "safe_default"], f'can only be "{default}" here')
+    for name, named in table.models.items():
+        if price := _price(named.price):
+            line = _line_of(text, ["models", name, "price"])
+            check_price(price, f"{path}{f':{line}' if line else ''}: models.{name}.price")
     for first, second in table.rule.contradicting_topics:
         _known_topics(path, text, ["rule", "contradicting_topics"], (first, second), table)
     for topic in table.rule.costly:
@@ -215,10 +222,7 @@ def _frozen(path: Path, table: _Table) -> Routes:
 
 
 def _price(price: _Price | None) -> Price | None:
-    if price is None:
-        return None
-    cached = None if price.cached_input_usd is None else str(price.cached_input_usd)
-    return Price(str(price.input_usd), str(price.output_usd), cached)
+    return None if price is None else Price(price.input_usd, price.output_usd, price.cached_input_usd)
 
 
 def _listed(value: str | list[str]) -> list[str]:

@@ -6,8 +6,9 @@ from pipeline.db.moves import move
 from pipeline.db.store import Store
 from pipeline.db.tables import messages, tickets
 from pipeline.db.types import now
+from pipeline.delivery.compose import plus_address as reply_address
 from pipeline.ingest.inboxes import read
-from pipeline.ingest.reply_address import new_token, reply_address, tokens_in
+from pipeline.ingest.reply_address import new_token, tokens_in
 from pipeline.lifecycle import Status
 from tests.ingest.mails import count, deliver, mail, message, ticket
 

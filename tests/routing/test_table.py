@@ -45,6 +45,12 @@ def routes() -> Routes:
         ("[topics.other]", "[topics.rest]", '"other" is missing'),
         ("[task.routine]", "[task.routines]", "the task 'routine' is missing"),
         ('provider = "openai"', 'provider = "opena"', "provider"),
+        (
+            'tier = "cheap"',
+            'tier = "cheap"\nprice = { input_usd = "x", output_usd = 1 }',
+            "not a number of dollars",
+        ),
+        ('tier = "cheap"', 'tier = "cheap"\nprice = { input_usd = nan, output_usd = 1 }', "zero or more"),
         ("[rule]", "[rule", "line 3"),
         ("draft = 15.00", "drafts = 15.00", "no such task"),
         ('safe_default = "local"', 'safe_default = "magic"', 'can only be "local"'),
