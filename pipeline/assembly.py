@@ -80,8 +80,14 @@ class Brain:
         customer: str | None = None,
         agent_id: int | None = None,
         model: str | None = None,
+        inbox: str | None = None,
+        topic: str | None = None,
+        confirmed: bool = False,
     ) -> Plan:
-        """Which models to ask for this task now, under which caps."""
+        """Which models may be asked for this task now, under which caps.
+
+        `inbox` and `topic` (None before it is known) say how confidential the ticket is.
+        """
         return planning.plan(
             self.routes,
             task,
@@ -93,7 +99,14 @@ class Brain:
             customer=customer,
             agent_id=agent_id,
             model=model,
+            inbox=inbox,
+            data_class=self.data_class(topic=topic, inbox=inbox),
+            confirmed=confirmed,
         )
+
+    def data_class(self, *, topic: str | None, inbox: str | None) -> str:
+        """How confidential a ticket of this topic and inbox is; here no inbox has a class of its own."""
+        return planning.data_class(self.routes, topic, None)
 
 
 @dataclass
@@ -105,6 +118,11 @@ class Parts(Brain):
     connectors: list[Connector]
     owner: str = field(default_factory=leases.owner_name)
     tidied_at: float = float("-inf")
+
+    def data_class(self, *, topic: str | None, inbox: str | None) -> str:
+        """How confidential a ticket is: the stricter of what its inbox and its topic say."""
+        found = self.inboxes.get(inbox) if inbox else None
+        return planning.data_class(self.routes, topic, found.data if found else None)
 
     @cached_property
     def mailers(self) -> Callable[[str], Mailer]:

@@ -124,6 +124,9 @@ tickets = sa.Table(
     sa.Column("lease_until", UtcTime),
     sa.Column("hinted_at", UtcTime, comment="when the sweeper last announced it"),
     sa.Column("last_error", T),
+    sa.Column(
+        "confirmed_by", Id, sa.ForeignKey("agents.id"), comment="agreed that the next step may pass a cap"
+    ),
     sa.Index("ix_tickets_due_at", "due_at", "id"),
     sa.Index("ix_tickets_status", "status", "urgency_rank", "id"),
     sa.Index("ix_tickets_customer_address", "customer_address"),
@@ -230,11 +233,43 @@ model_calls = sa.Table(
     sa.Column("error", T, comment="no customer text"),
     sa.Column("request_id", T),
     sa.Column("scopes", Json, nullable=False, default=list, comment="the caps that it was reserved in"),
+    sa.Column("batch_id", Id, sa.ForeignKey("batches.id"), comment="null: a live call"),
     sa.Index("ix_model_calls_ticket_id", "ticket_id", "id"),
     sa.Index("ix_model_calls_started_at", "started_at"),
     sa.Index("ix_model_calls_state", "state", "started_at"),
 )
 
+model_states = sa.Table(
+    "model_states",
+    metadata,
+    sa.Column("model", T, primary_key=True, comment="provider and key of routes.toml: openai/gpt-6-luna"),
+    sa.Column(
+        "failures", sa.Integer, nullable=False, default=0, server_default="0", comment="outages in a row"
+    ),
+    sa.Column(
+        "opened", sa.Integer, nullable=False, default=0, server_default="0", comment="openings in a row"
+    ),
+    sa.Column("open_until", UtcTime, comment="no call before then; after it one probe"),
+    sa.Column("probe_until", UtcTime, comment="somebody probes; nobody else calls before then"),
+    sa.Column("last_kind", T, comment="what opened it: ModelError.kind"),
+    sa.Column("next_at", UtcTime, comment="when the next call may begin under the rate limit"),
+    sa.Column("updated_at", UtcTime, nullable=False),
+)
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("provider", T, nullable=False),
+    sa.Column("provider_id", T, comment="its id there; null until it was accepted"),
+    sa.Column("model", T, nullable=False, comment="its key in routes.toml"),
+    sa.Column("task", T, nullable=False),
+    sa.Column("state", T, nullable=False, comment="submitting, submitted, ended, failed"),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("ended_at", UtcTime),
+    sa.Column("error", T, comment="no customer text"),
+    sa.Index("ix_batches_state", "state", "created_at"),
+)
 spend = sa.Table(
     "spend",
     metadata,
@@ -243,6 +278,9 @@ spend = sa.Table(
     sa.Column(
         "reserved_usd", Money, nullable=False, default=0, comment="calls under way, at their worst price"
     ),
+    sa.Column("limit_usd", Money, comment="the cap as it stood at the last reservation"),
+    sa.Column("label", T, comment="the cap in words"),
+    sa.Column("alarmed_at", UtcTime, comment="when the share for an alarm was passed"),
     sa.Column("updated_at", UtcTime, nullable=False),
 )
 
@@ -256,6 +294,10 @@ triages = sa.Table(
     sa.Column("topic", T, nullable=False),
     sa.Column("other_topics", Json, nullable=False, default=list),
     sa.Column("confidence", sa.Float, nullable=False),
+    sa.Column("stated", sa.Float, comment="the model's own confidence, before calibration"),
+    sa.Column("certainty", sa.Float, comment="of the label's tokens, where the API tells it"),
+    sa.Column("agreed", sa.Boolean, comment="with the second reader; null: there was none"),
+    sa.Column("calibrated", sa.Boolean, nullable=False, default=False, server_default=sa.false()),
     sa.Column("language", T, nullable=False),
     sa.Column("urgency", T, nullable=False),
     sa.Column("emotion", T, nullable=False),
@@ -274,6 +316,22 @@ triages = sa.Table(
     sa.Index("ix_triages_created_at", "created_at"),
 )
 
+shadows = sa.Table(
+    "shadows",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("ticket_id", Id, sa.ForeignKey("tickets.id"), nullable=False),
+    sa.Column("triage_id", Id, sa.ForeignKey("triages.id"), nullable=False, unique=True),
+    sa.Column("call_id", Id, sa.ForeignKey("model_calls.id")),
+    sa.Column("topic", T, nullable=False, comment="as the strong model read it"),
+    sa.Column("language", T, nullable=False),
+    sa.Column("route", T, nullable=False, comment="what the rule makes of the strong model's reading"),
+    sa.Column("reasons", Json, nullable=False, default=list),
+    sa.Column("model", T, nullable=False),
+    sa.Column("missed", sa.Boolean, nullable=False, comment="it should have been escalated"),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Index("ix_shadows_created_at", "created_at"),
+)
 corrections = sa.Table(
     "corrections",
     metadata,
@@ -329,6 +387,14 @@ drafts = sa.Table(
     sa.Column("latency_ms", sa.Integer, nullable=False, default=0),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("superseded_at", UtcTime, comment="a newer message made it stale"),
+    sa.Column(
+        "summarised",
+        sa.Boolean,
+        nullable=False,
+        default=False,
+        server_default=sa.false(),
+        comment="the model saw the older messages as a summary",
+    ),
     sa.Index("ix_drafts_ticket_id", "ticket_id", "id"),
     sa.Index("ix_drafts_created_at", "created_at"),
     sa.Index("ix_drafts_superseded_at", "superseded_at"),

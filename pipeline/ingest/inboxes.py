@@ -106,7 +106,7 @@ class _Inbox(_Table):
     header that it adds; without it no sender of this inbox is vouched for. `merge_by_subject` puts a mail
     without any reference to a thread on the same sender's ticket of the same subject. Over `message_caps`
     (inbound messages on one ticket) or `reply_caps` (our replies to one sender) the ticket waits for a
-    person.
+    person. `data` is the class of what arrives here; routes.toml says which models may see it.
     """
 
     name: str = ""
@@ -121,6 +121,7 @@ class _Inbox(_Table):
     message_caps: tuple[Cap, ...] = TICKET_CAPS
     reply_caps: tuple[Cap, ...] = REPLY_CAPS
     bounds: ParseBounds = ParseBounds()
+    data: Literal["public", "customer", "sensitive"] | None = None
     send: Send = Send()
 
     @field_validator("from_address", "own_addresses")

@@ -36,6 +36,8 @@ class ModelRequest:
     input: Mapping[str, Any] = field(default_factory=dict)
     max_output_tokens: int = 2000
     end_user: str | None = None
+    label: str | None = None
+    """The enum property of the schema whose chosen value's probability is wanted, where the API tells it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class ModelAnswer:
     usage: Usage
     model: str
     request_id: str | None = None
+    certainty: float | None = None
+    """The probability, 0 to 1, of the tokens of `ModelRequest.label`'s value; None where the API tells none."""
 
 
 class Provider(Protocol):
@@ -82,6 +86,10 @@ class Choice:
     tier: str
     role: str = "model"
     price: Price | None = None
+    at_once: int | None = None
+    """The most calls under way at the same time, over all workers; None is no limit."""
+    per_minute: int | None = None
+    """The most calls begun in a minute, over all workers; None is no limit."""
 
 
 @dataclass(frozen=True)
@@ -92,3 +100,7 @@ class Cap:
     limit_usd: Decimal
     label: str
     """In words, for the person who reads that it was reached: `$5 a day for drafts`."""
+    alarm_at: float = 1.0
+    """The share of the limit at which an alarm is raised, once."""
+    confirmable: bool = False
+    """Whether an agent may agree to pass it, where the task's `at_cap` is `ask`."""

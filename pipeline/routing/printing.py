@@ -84,12 +84,21 @@ def rule_sentences(routes: Routes) -> list[str]:
     return found
 
 
+_AT_CAP = {
+    "cheaper": "then the cheaper way",
+    "human": "then a person",
+    "ask": "then an agent is asked whether to go on",
+}
+
+
 def budget_sentences(routes: Routes) -> list[str]:
     """The caps, one per line."""
     budgets = routes.budgets
     found = []
     for limit, words in (
         (budgets.day, "a day"),
+        (budgets.week, "a week"),
+        (budgets.month, "a month"),
         (budgets.ticket, "a ticket"),
         (budgets.customer_day, "a day for one customer"),
         (budgets.agent_day, "a day for what one agent asks for by hand"),
@@ -97,8 +106,12 @@ def budget_sentences(routes: Routes) -> list[str]:
         if limit is not None:
             found.append(f"${limit} {words}")
     for name, limit in budgets.task_day.items():
-        at_cap = {"cheaper": "then the cheaper way", "human": "then a person"}[routes.tasks[name].at_cap]
+        at_cap = _AT_CAP[routes.tasks[name].at_cap]
         found.append(f"${limit} a day for {name}, {at_cap}")
+    found += [f"${limit} a day for the {name} route" for name, limit in budgets.route_day.items()]
+    found += [f"${limit} a day for the inbox {name}" for name, limit in budgets.inbox_day.items()]
+    if found:
+        found.append(f"an alarm at {budgets.alarm_at:.0%} of each")
     return found or ["none"]
 
 

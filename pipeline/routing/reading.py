@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,10 +15,25 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pipeline.errors import ConfigError
 from pipeline.models.base import Price
 from pipeline.models.prices import check_price
-from pipeline.routing.table import LOCAL, TEMPLATES, Budgets, Costly, Model, Routes, Rule, Task, Topic
+from pipeline.routing.table import (
+    BUILT_IN,
+    Budgets,
+    Costly,
+    Data,
+    Model,
+    Routes,
+    Rule,
+    Task,
+    Topic,
+)
 
 TASKS = {"triage": "cheap", "routine": "cheap", "draft": "strong"}
 """The tasks that must stand in the table, and the route that each belongs to."""
+
+DERIVED = {"summary": "cheap", "writing": "cheap", "shadow": "strong"}
+"""Tasks that follow another one where the table has no block of theirs: see `_derived`."""
+
+ROUTES = {**TASKS, **DERIVED}
 
 
 def _dollars(value: object) -> Decimal:
@@ -43,7 +59,8 @@ class _Task(_Closed):
     model: str
     backup: str | list[str] = []
     safe_default: str | None = None
-    at_cap: Literal["cheaper", "human"] = "cheaper"
+    second_model: str | None = None
+    at_cap: Literal["cheaper", "human", "ask"] = "cheaper"
     owner: str
     max_output_tokens: int = Field(1500, ge=50, le=64_000)
 
@@ -55,6 +72,8 @@ class _Over(_Closed):
 
 class _Rule(_Closed):
     confidence_below: float = Field(0.7, ge=0, le=1)
+    confidence_below_uncalibrated: float | None = Field(None, ge=0, le=1)
+    shadow_share: float = Field(0.02, ge=0, le=1)
     clarity: list[Clarity] = ["vague", "mixed"]
     emotion: list[Emotion] = ["angry"]
     urgency: list[Urgency] = ["critical"]
@@ -66,10 +85,23 @@ class _Rule(_Closed):
 
 class _Budget(_Closed):
     day: Dollars | None = None
+    week: Dollars | None = None
+    month: Dollars | None = None
     ticket: Dollars | None = None
     customer_day: Dollars | None = None
     agent_day: Dollars | None = None
     task_day: dict[str, Dollars] = {}
+    route_day: dict[Literal["cheap", "strong"], Dollars] = {}
+    inbox_day: dict[str, Dollars] = {}
+    alarm_at: Annotated[float, Field(gt=0, le=1)] = 0.8
+
+
+DataClass = Literal["public", "customer", "sensitive"]
+
+
+class _Data(_Closed):
+    default: DataClass = "customer"
+    redact: list[Literal["cards", "secrets", "emails", "phones", "ibans", "names"]] = ["cards", "secrets"]
 
 
 class _Price(_Closed):
@@ -83,12 +115,18 @@ class _Model(_Closed):
     tier: Literal["cheap", "strong"]
     name: str | None = None
     price: _Price | None = None
+    region: str | None = None
+    domain: str | None = None
+    sees: list[DataClass] = ["public", "customer"]
+    at_once: int | None = Field(None, ge=1)
+    per_minute: int | None = Field(None, ge=1)
 
 
 class _Topic(_Closed):
     description: str = Field(min_length=3)
     team: str
     owner: str
+    data: DataClass | None = None
 
 
 class _Table(_Closed):
@@ -97,6 +135,7 @@ class _Table(_Closed):
     task: dict[str, _Task]
     rule: _Rule
     budget: _Budget = _Budget()
+    data: _Data = _Data()
     models: dict[str, _Model] = {}
     topics: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], _Topic] = Field(min_length=2)
 
@@ -121,19 +160,29 @@ def read(path: Path) -> Routes:
 
 
 def _refuse_impossible(path: Path, text: str, table: _Table) -> None:
-    for name, route in TASKS.items():
+    for name in TASKS:
         if name not in table.task:
             raise _refuse(path, text, ["task"], f"the task {name!r} is missing; add a [task.{name}] block")
-        if table.task[name].route != route:
-            raise _refuse(path, text, ["task", name, "route"], f'must be "{route}" for this task')
     for name, task in table.task.items():
-        if name not in TASKS:
-            raise _refuse(path, text, ["task", name], f"unknown task; known are {', '.join(TASKS)}")
-        default = LOCAL if name == "triage" else TEMPLATES
-        for key, models in (("model", [task.model]), ("backup", _listed(task.backup))):
+        if name not in ROUTES:
+            raise _refuse(path, text, ["task", name], f"unknown task; known are {', '.join(ROUTES)}")
+        if task.route != ROUTES[name]:
+            raise _refuse(path, text, ["task", name, "route"], f'must be "{ROUTES[name]}" for this task')
+        default = BUILT_IN.get(name)
+        seconds = [task.second_model] if task.second_model else []
+        if seconds and name != "triage":
+            raise _refuse(path, text, ["task", name, "second_model"], "only triage has a second reader")
+        if seconds == [task.model]:
+            words = "must be another model than the task's own"
+            raise _refuse(path, text, ["task", name, "second_model"], words)
+        for key, models in (
+            ("model", [task.model]),
+            ("backup", _listed(task.backup)),
+            ("second_model", seconds),
+        ):
             for model in models:
                 if model not in table.models and model != default:
-                    known = ", ".join([*table.models, default])
+                    known = ", ".join([*table.models, *([default] if default else [])])
                     raise _refuse(
                         path,
                         text,
@@ -141,7 +190,8 @@ def _refuse_impossible(path: Path, text: str, table: _Table) -> None:
                         f"{model!r} is not among the models; known are {known}",
                     )
         if task.safe_default not in (None, default):
-            raise _refuse(path, text, ["task", name, "safe_default"], f'can only be "{default}" here')
+            words = f'can only be "{default}" here' if default else "there is none for this task"
+            raise _refuse(path, text, ["task", name, "safe_default"], words)
     for name, named in table.models.items():
         if price := _price(named.price):
             line = _line_of(text, ["models", name, "price"])
@@ -151,9 +201,9 @@ def _refuse_impossible(path: Path, text: str, table: _Table) -> None:
     for topic in table.rule.costly:
         _known_topics(path, text, ["rule", "costly", topic], (topic,), table)
     for name in table.budget.task_day:
-        if name not in TASKS:
+        if name not in ROUTES:
             raise _refuse(
-                path, text, ["budget", "task_day", name], f"no such task; known are {', '.join(TASKS)}"
+                path, text, ["budget", "task_day", name], f"no such task; known are {', '.join(ROUTES)}"
             )
     if "other" not in table.topics:
         raise _refuse(path, text, ["topics"], 'the topic "other" is missing; it takes what fits nowhere else')
@@ -170,22 +220,14 @@ def _frozen(path: Path, table: _Table) -> Routes:
         path=path,
         languages=tuple(table.languages),
         region=table.region,
-        tasks={
-            name: Task(
-                name=name,
-                route=task.route,
-                when=task.when,
-                model=task.model,
-                backups=tuple(_listed(task.backup)),
-                safe_default=task.safe_default,
-                at_cap=task.at_cap,
-                owner=task.owner,
-                max_output_tokens=task.max_output_tokens,
-            )
-            for name, task in table.task.items()
-        },
+        tasks=_derived({name: _task(name, task) for name, task in table.task.items()}),
         rule=Rule(
             confidence_below=table.rule.confidence_below,
+            confidence_below_uncalibrated=max(
+                table.rule.confidence_below,
+                table.rule.confidence_below_uncalibrated or table.rule.confidence_below,
+            ),
+            shadow_share=table.rule.shadow_share,
             clarity=tuple(table.rule.clarity),
             emotion=tuple(table.rule.emotion),
             urgency=tuple(table.rule.urgency),
@@ -199,10 +241,19 @@ def _frozen(path: Path, table: _Table) -> Routes:
         ),
         budgets=Budgets(
             day=table.budget.day,
+            week=table.budget.week,
+            month=table.budget.month,
             ticket=table.budget.ticket,
             customer_day=table.budget.customer_day,
             agent_day=table.budget.agent_day,
             task_day=dict(table.budget.task_day),
+            route_day={str(route): limit for route, limit in table.budget.route_day.items()},
+            inbox_day=dict(table.budget.inbox_day),
+            alarm_at=table.budget.alarm_at,
+        ),
+        data=Data(
+            default=table.data.default,
+            redact=tuple(dict.fromkeys(["cards", "secrets", *table.data.redact])),
         ),
         models={
             key: Model(
@@ -211,14 +262,46 @@ def _frozen(path: Path, table: _Table) -> Routes:
                 name=model.name or key,
                 tier=model.tier,
                 price=_price(model.price),
+                region=model.region,
+                domain=model.domain,
+                sees=tuple(model.sees),
+                at_once=model.at_once,
+                per_minute=model.per_minute,
             )
             for key, model in table.models.items()
         },
         topics={
-            name: Topic(name, topic.description, topic.team, topic.owner)
+            name: Topic(name, topic.description, topic.team, topic.owner, topic.data)
             for name, topic in table.topics.items()
         },
     )
+
+
+def _task(name: str, task: _Task) -> Task:
+    return Task(
+        name=name,
+        route=task.route,
+        when=task.when,
+        model=task.model,
+        backups=tuple(_listed(task.backup)),
+        safe_default=task.safe_default,
+        at_cap=task.at_cap,
+        owner=task.owner,
+        max_output_tokens=task.max_output_tokens,
+        second_model=task.second_model,
+    )
+
+
+def _derived(tasks: dict[str, Task]) -> dict[str, Task]:
+    """The tasks, with those that a table may leave out: they use the model of the task they resemble."""
+    for name, like, when in (
+        ("summary", "routine", "a thread is too long for the model that drafts"),
+        ("writing", "routine", "an agent wants help with their own text"),
+        ("shadow", "draft", "a ticket that was kept cheap is read once more, to find missed escalations"),
+    ):
+        if name not in tasks:
+            tasks[name] = replace(tasks[like], name=name, when=when, safe_default=None, at_cap="human")
+    return tasks
 
 
 def _price(price: _Price | None) -> Price | None:

@@ -64,7 +64,9 @@ def draft(parts: Parts, lease: Lease) -> str:
         message_id=answers.id,
         end_user=hashed(customer) if customer else None,
     )
-    plan = parts.plan(task, ticket_id=lease.ticket_id, customer=customer)
+    plan = parts.plan(
+        task, ticket_id=lease.ticket_id, customer=customer, inbox=ticket.inbox, topic=ticket.topic
+    )
     try:
         written = write_draft(parts.gateway, parts.prompts, plan, context, thread, strong=strong)
     except AllModelsFailed as error:

@@ -45,7 +45,9 @@ def triage(parts: Parts, lease: Lease) -> str:
             parts, lease, "triage", "human_route", "There is no unread message; a person decides."
         )
     customer = ticket.customer_address
-    plan = parts.plan("triage", ticket_id=lease.ticket_id, customer=customer)
+    plan = parts.plan(
+        "triage", ticket_id=lease.ticket_id, customer=customer, inbox=ticket.inbox, topic=ticket.topic
+    )
     context = Context(
         task="triage",
         route="cheap",

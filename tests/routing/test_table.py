@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.routing.planning import choices, plan
+from pipeline.routing.planning import choices, data_class, plan
 from pipeline.routing.printing import as_document, as_lines, markdown
 from pipeline.routing.reading import read
 from pipeline.routing.table import Routes
@@ -51,7 +51,7 @@ def routes() -> Routes:
             "not a number of dollars",
         ),
         ('tier = "cheap"', 'tier = "cheap"\nprice = { input_usd = nan, output_usd = 1 }', "zero or more"),
-        ("[rule]", "[rule", "line 3"),
+        ("[rule]", "[rule", r"line \d"),
         ("draft = 15.00", "drafts = 15.00", "no such task"),
         ('safe_default = "local"', 'safe_default = "magic"', 'can only be "local"'),
     ],
@@ -117,6 +117,8 @@ def test_the_plan_counts_day_task_ticket_and_customer_and_hides_the_address(rout
     limits = {cap.scope.split(":")[0]: cap.limit_usd for cap in made.caps}
     assert limits == {
         "day": Decimal("20.00"),
+        "week": Decimal("100.00"),
+        "month": Decimal("350.00"),
         "task": Decimal("15.00"),
         "ticket": Decimal("0.50"),
         "customer": Decimal("1.00"),
@@ -130,5 +132,59 @@ def test_the_table_prints_for_people_and_for_programs(routes: Routes) -> None:
     assert "no key: claude-haiku-5-5" in lines
     assert "confidence is below 0.70" in lines
     document = as_document(routes, {"local", "templates"})
-    assert {row["task"] for row in document["tasks"]} == {"triage", "routine", "draft"}
-    assert markdown(routes).count("\n") == 4
+    assert {row["task"] for row in document["tasks"]} == {
+        "triage",
+        "routine",
+        "draft",
+        "summary",
+        "writing",
+        "shadow",
+    }
+    assert markdown(routes).count("\n") == 7
+
+
+def test_a_model_never_sees_a_class_that_it_may_not_see_not_even_as_a_wish(tmp_path: Path) -> None:
+    old = '[models."claude-sonnet-5-5"]'
+    sees = '[models."claude-sonnet-5-5"]\nsees = ["public", "customer", "sensitive"]'
+    routes = read(changed(tmp_path, old, sees))
+    available = {"local", "templates", "openai", "anthropic"}
+    for wish in (None, "gpt-6.1-sol", "gpt-6-luna"):
+        found = choices(routes, routes.tasks["draft"], available, wish, "sensitive")
+        assert [choice.key for choice in found] == ["claude-sonnet-5-5", "templates"]
+    assert [c.key for c in choices(routes, routes.tasks["triage"], available, None, "sensitive")] == ["local"]
+    assert choices(routes, routes.tasks["writing"], available, None, "sensitive") == []
+
+
+def test_the_stricter_class_of_inbox_and_topic_counts(tmp_path: Path) -> None:
+    routes = read(changed(tmp_path, "[topics.billing]", '[topics.billing]\ndata = "sensitive"'))
+    assert data_class(routes, "billing", "public") == "sensitive"
+    assert data_class(routes, "how_to", "public") == "public"
+    assert data_class(routes, "how_to", None) == "customer"
+    assert data_class(routes, None, "sensitive") == "sensitive"
+
+
+def test_an_agents_yes_passes_the_narrow_caps_but_not_the_ones_of_day_week_month_and_agent(
+    routes: Routes,
+) -> None:
+    made = plan(
+        routes,
+        "draft",
+        {"openai"},
+        {},
+        at=AT,
+        ticket_id=7,
+        customer="j@example.com",
+        agent_id=3,
+        confirmed=True,
+    )
+    assert {cap.scope.split(":")[0] for cap in made.caps} == {"day", "week", "month", "agent"}
+
+
+def test_a_table_without_the_later_tasks_takes_the_models_of_their_kin(tmp_path: Path) -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    head, rest = text.split("[task.summary]")
+    text = (head + "# --- the rule" + rest.split("# --- the rule", 1)[1]).replace("shadow = 0.50", "")
+    (tmp_path / "routes.toml").write_text(text, encoding="utf-8")
+    found = read(tmp_path / "routes.toml").tasks
+    assert (found["summary"].model, found["writing"].model) == (found["routine"].model,) * 2
+    assert found["shadow"].model == found["draft"].model
