@@ -21,7 +21,8 @@ from typing import Any
 import httpcore2
 import httpx2
 
-MAX_ANSWER_BYTES = 4 * 1024 * 1024
+from pipeline.models.providers.clients import MAX_ANSWER_BYTES
+
 MAX_CONNECTIONS = 256
 KEEP_ALIVE_S = 120.0
 _WRITE_BYTES = 64 * 1024
@@ -52,13 +53,13 @@ def left_s(otherwise: float | None = None) -> float | None:
     return left if otherwise is None else min(left, otherwise)
 
 
-def client(base_url: str) -> httpx2.Client:
+def client(base_url: str, *, max_answer_bytes: int = MAX_ANSWER_BYTES) -> httpx2.Client:
     """An HTTP client for one provider: the deadline, the size bound, room for 200 threads, no redirects.
 
     A proxy named by HTTPS_PROXY, HTTP_PROXY and NO_PROXY is used as usual. Thread-safe; one per process.
     """
     return httpx2.Client(
-        transport=DeadlineTransport(base_url),
+        transport=DeadlineTransport(base_url, max_answer_bytes=max_answer_bytes),
         headers={"Accept-Encoding": "identity"},  # so that the size on the wire is the size
         follow_redirects=False,
         trust_env=False,

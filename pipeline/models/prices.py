@@ -24,8 +24,18 @@ _MILLION = Decimal(1_000_000)
 _CACHE_WRITE = {"anthropic": Decimal("1.25")}  # times the input price, where a price override names none
 
 
+BATCH_SHARE = Decimal("0.5")
+"""What both providers charge for a call in a batch, of the live price: for price overrides."""
+
+
 class Prices:
-    """Prices in US dollars, offline, from genai-prices; `Choice.price` wins over them. Thread-safe."""
+    """Prices in US dollars, offline, from genai-prices; `Choice.price` wins over them. Thread-safe.
+
+    With `batch`, those of calls that travel in a batch.
+    """
+
+    def __init__(self, *, batch: bool = False) -> None:
+        self._batch = batch
 
     def known(self, choice: Choice) -> bool:
         """Whether this model has a price: its own in routes.toml, one in the price data, or it is free."""
@@ -37,8 +47,9 @@ class Prices:
             return Decimal(0)
         if choice.price is not None:
             exact = _by_price(choice.price, usage, _CACHE_WRITE.get(choice.provider, Decimal(1)))
+            exact *= BATCH_SHARE if self._batch else 1
         elif _listed(choice.provider, choice.name):
-            exact = _by_data(choice.provider, choice.name, usage)
+            exact = _by_data(choice.provider, choice.name, usage, batch=self._batch)
         else:
             exact = _by_price(UNKNOWN, usage, Decimal("1.25"))
         return exact.quantize(NANO, rounding=ROUND_UP) if exact else Decimal(0)
@@ -67,7 +78,7 @@ def _by_price(price: Price, usage: Usage, cache_write: Decimal) -> Decimal:
     ) / _MILLION
 
 
-def _by_data(provider: str, model: str, usage: Usage) -> Decimal:
+def _by_data(provider: str, model: str, usage: Usage, *, batch: bool = False) -> Decimal:
     import genai_prices
 
     # what a server says of itself need not add up; the price data refuses parts larger than the whole
@@ -79,7 +90,10 @@ def _by_data(provider: str, model: str, usage: Usage) -> Decimal:
         cache_write_tokens=written,
         output_tokens=usage.output_tokens,
     )
-    price: Any = genai_prices.calc_price(counted, model, provider_id=provider).total_price
+    context: Any = {"processing": "batch"} if batch else None
+    price: Any = genai_prices.calc_price(
+        counted, model, provider_id=provider, price_context=context
+    ).total_price
     return Decimal(price)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from pipeline.errors import (
     Usage,
 )
 from pipeline.models.base import ModelAnswer, ModelRequest
+from pipeline.models.providers.clients import MAX_ANSWER_BYTES, MAX_BULK_BYTES, PerProcess
 from pipeline.models.providers.failures import answer_object, count, from_network, from_status
 
 if TYPE_CHECKING:
@@ -35,8 +34,8 @@ class AnthropicProvider:
     def __init__(self, api_key: str, base_url: str | None = None) -> None:
         self._api_key = api_key
         self._base_url = base_url or OFFICIAL
-        self._lock = threading.Lock()
-        self._client: tuple[int, anthropic.Anthropic] | None = None
+        self._live = PerProcess(lambda: self._make(MAX_ANSWER_BYTES))
+        self._bulk = PerProcess(lambda: self._make(MAX_BULK_BYTES))
 
     def complete(self, request: ModelRequest, *, deadline_s: float) -> ModelAnswer:
         """One message. Raises `ModelError` subclasses only; `usage` on them where the server told it."""
@@ -46,7 +45,9 @@ class AnthropicProvider:
 
         with deadline(deadline_s):
             try:
-                raw = self._sdk().messages.with_raw_response.create(**_arguments(request), timeout=deadline_s)
+                raw = self._live.get().messages.with_raw_response.create(
+                    **arguments(request), timeout=deadline_s
+                )
             except anthropic.APIStatusError as error:
                 response = error.response
                 raise from_status(
@@ -54,38 +55,33 @@ class AnthropicProvider:
                 ) from error
             except Exception as error:  # the SDK and what is below it: nothing of theirs leaves this file
                 raise from_network(self.name, error) from error
-            return _read(raw.http_response.content, raw.headers.get("request-id"), request)
+            return read_answer(raw.http_response.content, raw.headers.get("request-id"), request)
+
+    def bulk_sdk(self) -> anthropic.Anthropic:
+        """This process's client for batches, whose answers come in bulk."""
+        return self._bulk.get()
 
     def close(self) -> None:
         """Give the connections back."""
-        with self._lock:
-            if self._client is not None:
-                self._client[1].close()
-                self._client = None
+        self._live.close()
+        self._bulk.close()
 
-    def _sdk(self) -> anthropic.Anthropic:
-        """This process's one client: a fork makes its own, since sockets must not be shared."""
-        kept = self._client
-        if kept is not None and kept[0] == os.getpid():
-            return kept[1]
+    def _make(self, max_answer_bytes: int) -> anthropic.Anthropic:
         import anthropic
 
         from pipeline.models.deadline import client
 
-        with self._lock:
-            if self._client is None or self._client[0] != os.getpid():
-                sdk = anthropic.Anthropic(
-                    api_key=self._api_key,
-                    base_url=self._base_url,
-                    max_retries=0,
-                    http_client=client(self._base_url),
-                )
-                self._client = (os.getpid(), sdk)
-            return self._client[1]
+        return anthropic.Anthropic(
+            api_key=self._api_key,
+            base_url=self._base_url,
+            max_retries=0,
+            http_client=client(self._base_url, max_answer_bytes=max_answer_bytes),
+        )
 
 
-def _arguments(request: ModelRequest) -> dict[str, Any]:
-    arguments: dict[str, Any] = {
+def arguments(request: ModelRequest) -> dict[str, Any]:
+    """What is sent."""
+    wanted: dict[str, Any] = {
         "model": request.model,
         "max_tokens": request.max_output_tokens,
         # the mark ends the part that is the same from call to call; too short a part is not cached, and free
@@ -94,17 +90,17 @@ def _arguments(request: ModelRequest) -> dict[str, Any]:
         "service_tier": "standard_only",  # the tier that the price data knows
     }
     if request.end_user:
-        arguments["metadata"] = {"user_id": request.end_user}
+        wanted["metadata"] = {"user_id": request.end_user}
     if request.schema is not None:
         from anthropic import transform_schema
 
         # turns what the API only takes as a hint (min, max, maxItems) into words of the description
         schema = transform_schema(dict(request.schema))
-        arguments["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
-    return arguments
+        wanted["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+    return wanted
 
 
-def _read(content: bytes, request_id: str | None, request: ModelRequest) -> ModelAnswer:
+def read_answer(content: bytes, request_id: str | None, request: ModelRequest) -> ModelAnswer:
     """Judge a 200: the usage first, so that a useless answer is paid for in the ledger too."""
     name = AnthropicProvider.name
     body = answer_object(name, content)

@@ -9,7 +9,6 @@ in every case the gateway's own check of the answer stays.
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from pipeline.errors import (
     Usage,
 )
 from pipeline.models.base import ModelAnswer, ModelRequest
+from pipeline.models.providers.clients import MAX_ANSWER_BYTES, MAX_BULK_BYTES, PerProcess
 from pipeline.models.providers.failures import answer_object, count, from_network, from_status
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class OpenAIProvider:
         self._base_url = base_url or OFFICIAL
         self._official = re.match(r"https://([\w-]+\.)*openai\.com(/|$)", self._base_url) is not None
         self._lock = threading.Lock()
-        self._client: tuple[int, openai.OpenAI] | None = None
+        self._live = PerProcess(lambda: self._make(MAX_ANSWER_BYTES))
+        self._bulk = PerProcess(lambda: self._make(MAX_BULK_BYTES))
         self._left_out: dict[str, frozenset[str]] = {}
         self._format: dict[str, str] = {}
 
@@ -64,8 +65,8 @@ class OpenAIProvider:
         with deadline(deadline_s):
             for _ in range(len(_MAY_BE_LEFT_OUT) + len(_FORMATS)):
                 try:
-                    raw = self._sdk().chat.completions.with_raw_response.create(
-                        **self._arguments(request), timeout=deadline_s
+                    raw = self._live.get().chat.completions.with_raw_response.create(
+                        **self.arguments_for(request), timeout=deadline_s
                     )
                 except openai.APIStatusError as error:
                     if self._can_do_without(request.model, error):
@@ -76,37 +77,32 @@ class OpenAIProvider:
                     ) from error
                 except Exception as error:  # the SDK and what is below it: nothing of theirs leaves this file
                     raise from_network(self.name, error) from error
-                return _read(raw.http_response.content, raw.headers.get("x-request-id"), request)
+                return read_answer(raw.http_response.content, raw.headers.get("x-request-id"), request)
         raise ModelRejected(f"{self.name} refuses every form of the request", usage=Usage(), status=400)
+
+    def bulk_sdk(self) -> openai.OpenAI:
+        """This process's client for batches, whose answers come in bulk."""
+        return self._bulk.get()
 
     def close(self) -> None:
         """Give the connections back."""
-        with self._lock:
-            if self._client is not None:
-                self._client[1].close()
-                self._client = None
+        self._live.close()
+        self._bulk.close()
 
-    def _sdk(self) -> openai.OpenAI:
-        """This process's one client: a fork makes its own, since sockets must not be shared."""
-        kept = self._client
-        if kept is not None and kept[0] == os.getpid():
-            return kept[1]
+    def _make(self, max_answer_bytes: int) -> openai.OpenAI:
         import openai
 
         from pipeline.models.deadline import client
 
-        with self._lock:
-            if self._client is None or self._client[0] != os.getpid():
-                sdk = openai.OpenAI(
-                    api_key=self._api_key,
-                    base_url=self._base_url,
-                    max_retries=0,
-                    http_client=client(self._base_url),
-                )
-                self._client = (os.getpid(), sdk)
-            return self._client[1]
+        return openai.OpenAI(
+            api_key=self._api_key,
+            base_url=self._base_url,
+            max_retries=0,
+            http_client=client(self._base_url, max_answer_bytes=max_answer_bytes),
+        )
 
-    def _arguments(self, request: ModelRequest) -> dict[str, Any]:
+    def arguments_for(self, request: ModelRequest) -> dict[str, Any]:
+        """What is sent, without what this server has refused before."""
         left_out = self._left_out.get(request.model, frozenset())
         form = self._format.get(request.model, _FORMATS[0])
         wanted = arguments(request, official=self._official, form=form)
@@ -174,7 +170,7 @@ def _mentions(name: str, text: str) -> list[re.Match[str]]:
     return list(re.finditer(rf"(?<![\w]){re.escape(name)}(?![\w])", text))
 
 
-def _read(content: bytes, request_id: str | None, request: ModelRequest) -> ModelAnswer:
+def read_answer(content: bytes, request_id: str | None, request: ModelRequest) -> ModelAnswer:
     """Judge a 200: the usage first, so that a useless answer is paid for in the ledger too."""
     name = OpenAIProvider.name
     body = answer_object(name, content)
