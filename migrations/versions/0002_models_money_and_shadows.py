@@ -22,24 +22,6 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
-        "batches",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("provider", sa.Text(), nullable=False),
-        sa.Column(
-            "provider_id", sa.Text(), nullable=True, comment="its id there; null until it was accepted"
-        ),
-        sa.Column("model", sa.Text(), nullable=False, comment="its key in routes.toml"),
-        sa.Column("task", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False, comment="submitting, submitted, ended, failed"),
-        sa.Column("size", sa.Integer(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("error", sa.Text(), nullable=True, comment="no customer text"),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_batches")),
-    )
-    op.create_index("ix_batches_state", "batches", ["state", "created_at"], unique=False)
-
-    op.create_table(
         "model_states",
         sa.Column(
             "model", sa.Text(), nullable=False, comment="provider and key of routes.toml: openai/gpt-6-luna"
@@ -100,18 +82,6 @@ def upgrade() -> None:
             nullable=False,
             comment="the model saw the older messages as a summary",
         ),
-    )
-
-    op.add_column(
-        "model_calls",
-        sa.Column(
-            "batch_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            sa.ForeignKey("batches.id"),
-            nullable=True,
-            comment="null: a live call",
-        ),
-        inline_references=True,
     )
 
     op.add_column(
@@ -176,14 +146,9 @@ def downgrade() -> None:
     op.drop_column("spend", "label")
     op.drop_column("spend", "limit_usd")
 
-    op.drop_column("model_calls", "batch_id")
-
     op.drop_column("drafts", "summarised")
 
     op.drop_index("ix_shadows_created_at", table_name="shadows")
 
     op.drop_table("shadows")
     op.drop_table("model_states")
-    op.drop_index("ix_batches_state", table_name="batches")
-
-    op.drop_table("batches")

@@ -233,7 +233,6 @@ model_calls = sa.Table(
     sa.Column("error", T, comment="no customer text"),
     sa.Column("request_id", T),
     sa.Column("scopes", Json, nullable=False, default=list, comment="the caps that it was reserved in"),
-    sa.Column("batch_id", Id, sa.ForeignKey("batches.id"), comment="null: a live call"),
     sa.Index("ix_model_calls_ticket_id", "ticket_id", "id"),
     sa.Index("ix_model_calls_started_at", "started_at"),
     sa.Index("ix_model_calls_state", "state", "started_at"),
@@ -254,21 +253,6 @@ model_states = sa.Table(
     sa.Column("last_kind", T, comment="what opened it: ModelError.kind"),
     sa.Column("next_at", UtcTime, comment="when the next call may begin under the rate limit"),
     sa.Column("updated_at", UtcTime, nullable=False),
-)
-batches = sa.Table(
-    "batches",
-    metadata,
-    sa.Column("id", Id, primary_key=True),
-    sa.Column("provider", T, nullable=False),
-    sa.Column("provider_id", T, comment="its id there; null until it was accepted"),
-    sa.Column("model", T, nullable=False, comment="its key in routes.toml"),
-    sa.Column("task", T, nullable=False),
-    sa.Column("state", T, nullable=False, comment="submitting, submitted, ended, failed"),
-    sa.Column("size", sa.Integer, nullable=False),
-    sa.Column("created_at", UtcTime, nullable=False),
-    sa.Column("ended_at", UtcTime),
-    sa.Column("error", T, comment="no customer text"),
-    sa.Index("ix_batches_state", "state", "created_at"),
 )
 spend = sa.Table(
     "spend",
