@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from pipeline.db.tables import drafts, reviews
+from pipeline.db.tables import drafts, reviews, tickets
 from pipeline.db.types import now
 
 REASONS: dict[str, str] = {
@@ -33,6 +33,7 @@ def open_review(
     if reason not in REASONS:
         raise ValueError(f"{reason} is not a reason of REASONS")
     supersede_open(connection, ticket_id, f"replaced: {REASONS[reason]}", keep_draft=draft_id)
+    order = sa.select(3 - tickets.c.urgency_rank).where(tickets.c.id == ticket_id).scalar_subquery()
     row = connection.execute(
         reviews.insert()
         .values(
@@ -41,6 +42,7 @@ def open_review(
             reason=reason,
             detail=detail,
             state="open",
+            urgency_order=order,
             opened_at=now(),
         )
         .returning(reviews.c.id)

@@ -371,6 +371,8 @@ drafts = sa.Table(
     sa.Column("latency_ms", sa.Integer, nullable=False, default=0),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("superseded_at", UtcTime, comment="a newer message made it stale"),
+    sa.Column("asked_by", Id, sa.ForeignKey("agents.id"), comment="null: the pipeline wrote it by itself"),
+    sa.Column("refines_id", Id, sa.ForeignKey("drafts.id"), comment="the draft that this one polishes"),
     sa.Column(
         "summarised",
         sa.Boolean,
@@ -395,8 +397,15 @@ agents = sa.Table(
     sa.Column("role", T, nullable=False, comment="agent, lead or admin"),
     sa.Column("password_hash", T, comment="argon2id; null: cannot log in yet"),
     sa.Column("api_token_hash", T, unique=True),
+    sa.Column("zone", T, comment="an IANA time zone; null: the installation's"),
+    sa.Column("oidc_issuer", T),
+    sa.Column("oidc_subject", T, comment="with the issuer: who this is, whatever the address becomes"),
+    sa.Column("totp_secret", T, comment="encrypted under TRIAGE_SECRET_KEY; null: no second factor"),
+    sa.Column("totp_confirmed_at", UtcTime, comment="null: not yet in force"),
+    sa.Column("totp_last_step", sa.BigInteger, comment="a code is good once"),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("disabled_at", UtcTime),
+    sa.Index("uq_agents_oidc", "oidc_issuer", "oidc_subject", unique=True),
 )
 
 agent_sessions = sa.Table(
@@ -440,6 +449,15 @@ reviews = sa.Table(
     sa.Column("reason", T, nullable=False, comment="draft, or what failed: see pipeline.db.reviews.REASONS"),
     sa.Column("detail", T, nullable=False, comment="one plain sentence"),
     sa.Column("state", T, nullable=False, comment="open, decided or superseded"),
+    sa.Column(
+        "urgency_order",
+        sa.Integer,
+        nullable=False,
+        default=2,
+        server_default="2",
+        comment="of the ticket, 0 critical .. 3 low: kept here for the queue's order",
+    ),
+    sa.Column("snoozed_until", UtcTime, comment="out of the queue until then"),
     sa.Column("opened_at", UtcTime, nullable=False),
     sa.Column("first_viewed_at", UtcTime),
     sa.Column("claimed_by", Id, sa.ForeignKey("agents.id")),
@@ -455,6 +473,7 @@ reviews = sa.Table(
     sa.Column("edit_share", sa.Float, comment="0..1; null where nothing could be compared"),
     sa.Column("hter", sa.Float),
     sa.Index("ix_reviews_state", "state", "opened_at", "id"),
+    sa.Index("ix_reviews_queue", "state", "urgency_order", "opened_at", "id"),
     sa.Index("ix_reviews_ticket_id", "ticket_id", "id"),
     sa.Index("ix_reviews_decided_at", "decided_at"),
     sa.Index("ix_reviews_opened_at", "opened_at"),
@@ -493,6 +512,73 @@ replies = sa.Table(
     sa.Index("ix_replies_state", "state", "sent_at"),
 )
 
+agent_inboxes = sa.Table(
+    "agent_inboxes",
+    metadata,
+    sa.Column("agent_id", Id, sa.ForeignKey("agents.id"), primary_key=True),
+    sa.Column("inbox", T, primary_key=True, comment="an agent with any sees only these; with none, all"),
+)
+saved_views = sa.Table(
+    "saved_views",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("agent_id", Id, sa.ForeignKey("agents.id"), nullable=False),
+    sa.Column("shared", sa.Boolean, nullable=False, default=False, comment="everybody sees it"),
+    sa.Column("name", T, nullable=False),
+    sa.Column("query", T, nullable=False, comment="the queue page's filters, as in its address"),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("agent_id", "name"),
+)
+presences = sa.Table(
+    "presences",
+    metadata,
+    sa.Column("ticket_id", Id, sa.ForeignKey("tickets.id"), primary_key=True),
+    sa.Column("agent_id", Id, sa.ForeignKey("agents.id"), primary_key=True),
+    sa.Column("seen_at", UtcTime, nullable=False, comment="the last sign of an open page"),
+    sa.Column("typing", sa.Boolean, nullable=False, default=False),
+)
+typed_texts = sa.Table(
+    "typed_texts",
+    metadata,
+    sa.Column("review_id", Id, sa.ForeignKey("reviews.id"), primary_key=True),
+    sa.Column("agent_id", Id, sa.ForeignKey("agents.id"), primary_key=True),
+    sa.Column("text", T, nullable=False, comment="typed and not sent; a note once the review is superseded"),
+    sa.Column("saved_at", UtcTime, nullable=False),
+)
+mentions = sa.Table(
+    "mentions",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("ticket_id", Id, sa.ForeignKey("tickets.id"), nullable=False),
+    sa.Column("agent_id", Id, sa.ForeignKey("agents.id"), nullable=False, comment="who is called"),
+    sa.Column("by_id", Id, sa.ForeignKey("agents.id"), nullable=False),
+    sa.Column("text", T, nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("seen_at", UtcTime),
+    sa.Index("ix_mentions_agent_id", "agent_id", "seen_at"),
+)
+comparisons = sa.Table(
+    "comparisons",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("ticket_id", Id, sa.ForeignKey("tickets.id"), nullable=False),
+    sa.Column("left_id", Id, sa.ForeignKey("drafts.id"), nullable=False),
+    sa.Column("right_id", Id, sa.ForeignKey("drafts.id"), nullable=False),
+    sa.Column("asked_by", Id, sa.ForeignKey("agents.id"), nullable=False),
+    sa.Column("chosen_id", Id, sa.ForeignKey("drafts.id"), comment="null: neither, or not yet"),
+    sa.Column("chosen_by", Id, sa.ForeignKey("agents.id")),
+    sa.Column("chosen_at", UtcTime, comment="null: not yet decided"),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Index("ix_comparisons_ticket_id", "ticket_id"),
+    sa.Index("ix_comparisons_chosen_at", "chosen_at"),
+)
+ways_out = sa.Table(
+    "ways_out",
+    metadata,
+    sa.Column("inbox", T, primary_key=True),
+    sa.Column("disabled_at", UtcTime, comment="the receiver said 410: nothing is sent there any more"),
+    sa.Column("words", T, comment="what the receiver last said"),
+)
 moves = sa.Table(
     "moves",
     metadata,
