@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import sqlalchemy as sa
 import structlog
@@ -35,11 +36,13 @@ from pipeline.ingest.oauth import Tokens
 from pipeline.ingest.webhooks.receiving import forget_events
 from pipeline.lifecycle import Status
 from pipeline.models.base import Provider
+from pipeline.models.batching import LONGEST_S, BatchingProvider
 from pipeline.models.gateway import Gateway, Plan
 from pipeline.models.ledger import Ledger, ScratchLedger, StoreLedger, expire_reservations
 from pipeline.models.prices import Prices
 from pipeline.models.prompts import Prompts
-from pipeline.models.providers.local import LocalProvider
+from pipeline.models.providers.local import LEARNED_FILE, LocalProvider
+from pipeline.models.redaction import Redactor
 from pipeline.reports.measures import Report, report
 from pipeline.reports.weeks import Week
 from pipeline.review import sessions
@@ -48,6 +51,8 @@ from pipeline.review.outcomes import DEFAULT_THRESHOLDS
 from pipeline.routing import planning, reading
 from pipeline.routing.table import LOCAL, TEMPLATES, Routes
 from pipeline.settings import Settings, load
+from pipeline.triage import calibration
+from pipeline.triage.calibration import Calibration
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +70,30 @@ class Brain:
     providers: Mapping[str, Provider]
     gateway: Gateway
     policy: str | None
+    calibration: Calibration
+    in_batches: bool = field(default=False, kw_only=True)
+
+    def batched(self) -> Self:
+        """The same with every call to a provider travelling in a batch: half the price, answers within a day.
+
+        For backfills and evaluations; a call blocks its thread until its batch has ended, so many threads
+        make one batch. `close_batches` ends the work.
+        """
+        providers = {name: _batching(provider) for name, provider in self.providers.items()}
+        return dataclasses.replace(
+            self,
+            providers=providers,
+            gateway=self.gateway.over(providers, Prices(batch=True)),
+            # a lease must outlast the batch
+            settings=self.settings.model_copy(update={"lease_s": LONGEST_S + 3600.0}),
+            in_batches=True,
+        )
+
+    def close_batches(self) -> None:
+        """Cancel the batches under way; whoever waits for one gets `BatchesClosed`."""
+        for provider in self.providers.values():
+            if isinstance(provider, BatchingProvider):
+                provider.close()
 
     def warm(self) -> None:
         """Have the local model ready, so that no message's time limit pays for its training."""
@@ -88,7 +117,7 @@ class Brain:
 
         `inbox` and `topic` (None before it is known) say how confidential the ticket is.
         """
-        return planning.plan(
+        plan = planning.plan(
             self.routes,
             task,
             self.providers,
@@ -103,6 +132,10 @@ class Brain:
             data_class=self.data_class(topic=topic, inbox=inbox),
             confirmed=confirmed,
         )
+        if not self.in_batches:
+            return plan
+        free = (dataclasses.replace(choice, at_once=None, per_minute=None) for choice in plan.choices)
+        return dataclasses.replace(plan, choices=tuple(free))  # limits are for live calls
 
     def data_class(self, *, topic: str | None, inbox: str | None) -> str:
         """How confidential a ticket of this topic and inbox is; here no inbox has a class of its own."""
@@ -187,6 +220,7 @@ class Parts(Brain):
             own_addresses=frozenset(address for inbox in self.inboxes.values() for address in inbox.own),
             mark_sent=self._mark_sent,
             send_again=send.send_again,
+            asks=frozenset(task.name for task in self.routes.tasks.values() if task.at_cap == "ask"),
         )
 
     def _mark_sent(self, connection: sa.Connection, reply_id: int, *, who: str, why: str) -> object:
@@ -251,10 +285,11 @@ def open_brain(settings: Settings, ledger: Ledger | None = None) -> Brain:
     return Brain(
         settings=settings,
         routes=routes,
-        prompts=Prompts(prompts_folder),
+        prompts=Prompts(prompts_folder, Redactor(routes.data.redact, routes.region)),
         providers=providers,
         gateway=Gateway(providers, ledger or ScratchLedger(), Prices()),
         policy=_policy(settings),
+        calibration=open_calibration(settings),
     )
 
 
@@ -276,6 +311,7 @@ def open_parts(settings: Settings | None = None, store: Store | None = None) -> 
         providers=brain.providers,
         gateway=brain.gateway,
         policy=brain.policy,
+        calibration=brain.calibration,
         store=store,
         inboxes=open_inboxes(settings),
         connectors=connectors,
@@ -290,6 +326,12 @@ def open_routes(settings: Settings) -> Routes:
     return reading.read(path)
 
 
+def open_calibration(settings: Settings) -> Calibration:
+    """What is known of how far the models' confidence can be believed; nothing where there is no file."""
+    path = settings.file(calibration.FILE, settings.calibration, shipped=False)
+    return calibration.load(path) if path else Calibration()
+
+
 def open_inboxes(settings: Settings) -> dict[str, Inbox]:
     """The inboxes of inboxes.toml; none where there is no such file."""
     path = settings.file("inboxes.toml", settings.inboxes, shipped=False)
@@ -299,7 +341,9 @@ def open_inboxes(settings: Settings) -> dict[str, Inbox]:
 def open_providers(settings: Settings) -> dict[str, Provider]:
     """The providers that can be asked: the built-in ones, and those with a key (or an own address)."""
     providers: dict[str, Provider] = {
-        LOCAL: LocalProvider(cache_dir=_cache_dir(settings)),
+        LOCAL: LocalProvider(
+            cache_dir=_cache_dir(settings), learned=settings.home.expanduser().resolve() / LEARNED_FILE
+        ),
         TEMPLATES: TemplateProvider(),
     }
     if settings.openai_api_key or settings.openai_base_url:
@@ -313,6 +357,23 @@ def open_providers(settings: Settings) -> dict[str, Provider]:
         key = settings.anthropic_api_key.get_secret_value() if settings.anthropic_api_key else "none"
         providers["anthropic"] = AnthropicProvider(key, settings.anthropic_base_url)
     return providers
+
+
+def _batching(provider: Provider) -> Provider:
+    """The provider behind its batch API; one that has none (a built-in part) stays as it is."""
+    if provider.name == "openai":
+        from pipeline.models.providers.openai import OpenAIProvider
+        from pipeline.models.providers.openai_batches import OpenAIBatches
+
+        if isinstance(provider, OpenAIProvider):
+            return BatchingProvider(OpenAIBatches(provider))
+    if provider.name == "anthropic":
+        from pipeline.models.providers.anthropic import AnthropicProvider
+        from pipeline.models.providers.anthropic_batches import AnthropicBatches
+
+        if isinstance(provider, AnthropicProvider):
+            return BatchingProvider(AnthropicBatches(provider))
+    return provider
 
 
 def secret_key(settings: Settings) -> str:

@@ -14,7 +14,7 @@ from pipeline.drafting.draft import write_draft
 from pipeline.drafting.threads import Thread, ThreadMessage
 from pipeline.errors import AllModelsFailed, InputError
 from pipeline.models.gateway import Context
-from pipeline.triage.reading import Reading, read
+from pipeline.triage.reading import Reading, only, read
 from pipeline.triage.schema import FIELD_KINDS
 
 
@@ -60,6 +60,7 @@ def classify_row(brain: Brain, row: dict[str, Any], model: str | None = None) ->
         "topic": answer.topic,
         "other_topics": answer.other_topics,
         "confidence": round(answer.confidence, 4),
+        "calibrated": reading.calibrated,
         "language": answer.language,
         "urgency": answer.urgency,
         "emotion": answer.emotion,
@@ -70,8 +71,8 @@ def classify_row(brain: Brain, row: dict[str, Any], model: str | None = None) ->
         "reasons": list(reading.decision.reasons),
         "model": answered.choice.key,
         "prompt": answered.prompt,
-        "latency_ms": answered.latency_ms,
-        "cost_usd": format(answered.cost_usd, "f"),
+        "latency_ms": reading.latency_ms,
+        "cost_usd": format(reading.cost_usd, "f"),
     }
 
 
@@ -135,6 +136,7 @@ def draft_row(brain: Brain, row: dict[str, Any], model: str | None = None) -> di
 
 
 def _read(brain: Brain, subject: str | None, body: str, model: str | None, thread_length: int) -> Reading:
+    second = brain.routes.tasks["triage"].second_model
     return read(
         brain.gateway,
         brain.prompts,
@@ -145,6 +147,8 @@ def _read(brain: Brain, subject: str | None, body: str, model: str | None, threa
         body=body,
         received=now(),
         thread_length=thread_length,
+        calibration=brain.calibration,
+        second=only(brain.plan("triage", model=second), second) if second else None,
     )
 
 
@@ -154,6 +158,7 @@ def _unread(row_id: str, why: str) -> dict[str, Any]:
         "topic": "other",
         "other_topics": [],
         "confidence": 0.0,
+        "calibrated": False,
         "language": "en",
         "urgency": "normal",
         "emotion": "calm",

@@ -17,7 +17,7 @@ from pipeline.models.base import ModelRequest
 from pipeline.models.prices import Prices
 from pipeline.models.prompts import Prompts
 from pipeline.routing.planning import choices
-from pipeline.routing.reading import TASKS
+from pipeline.routing.reading import ROUTES
 from pipeline.routing.table import LOCAL, TEMPLATES, Routes
 from pipeline.settings import Settings, load
 
@@ -95,7 +95,9 @@ def _prompts(settings: Settings) -> Iterator[Result]:
         yield Result("prompts", False, "the prompts folder is nowhere; set TRIAGE_PROMPTS")
         return
     prompts = Prompts(folder)
-    for task, route in TASKS.items():
+    for task, route in ROUTES.items():
+        if task == "shadow":  # it reads by the prompt of triage
+            continue
         yield _tried(
             f"prompt {task}/{route}",
             lambda task=task, route=route: f"version {prompts.load(task, route).digest}",  # type: ignore[misc]

@@ -20,6 +20,8 @@ TriageError                     one plain line for the operator, with the mend
     │   └── ModelUndecodable        a 200 that is not what the protocol says
     ├── ModelUnavailable        straight to the backup: key, credit, permission, unknown model
     │   ├── ModelNoKey              no key is set for the provider: not even tried
+    │   ├── ModelPaused             its circuit breaker is open: not even tried
+    │   ├── ModelBusy               its limits stayed reached: not even tried
     │   ├── ModelCredit             out of credit or quota
     │   └── ModelRejected           401, 403, 404 and other 4xx
     ├── ModelRefused            the model or a content filter would not answer: the backup
@@ -31,6 +33,8 @@ TriageError                     one plain line for the operator, with the mend
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 
 class TriageError(Exception):
@@ -79,6 +83,9 @@ class BudgetExceeded(TriageError):
     def __init__(self, message: str, *, scope: str) -> None:
         super().__init__(message)
         self.scope = scope
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), scope=self.scope), self.args
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,25 @@ class ModelNoKey(ModelUnavailable):
     kind = "no_key"
 
 
+class ModelPaused(ModelUnavailable):
+    """The model failed of late and is left alone until its breaker lets a probe through; nothing was sent."""
+
+    kind = "paused"
+
+
+class ModelBusy(ModelUnavailable):
+    """The model's limit on calls at once or a minute is reached; nothing was sent.
+
+    `retry_in_s` is when it is worth asking again, None where only the end of another call can tell.
+    """
+
+    kind = "busy"
+
+    def __init__(self, message: str, *, retry_in_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_in_s = retry_in_s
+
+
 class ModelCredit(ModelUnavailable):
     """Out of credit or quota."""
 
@@ -203,3 +229,6 @@ class AllModelsFailed(TriageError):
     def __init__(self, message: str, *, kinds: tuple[str, ...]) -> None:
         super().__init__(message)
         self.kinds = kinds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), kinds=self.kinds), self.args

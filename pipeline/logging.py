@@ -1,7 +1,8 @@
 """Structured logs: JSON for machines, readable lines on a terminal; secrets and customer text never.
 
 Ticket, step, call and inbox are bound as context variables by those who work on them. Whatever is
-logged under a key that could hold a customer's words or a secret is replaced before it is written.
+logged under a key that could hold a customer's words or a secret is replaced before it is written, and
+what looks like a card number or a secret anywhere else, an exception's text included.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
+
+from pipeline.models.redaction import scrub
 
 HIDDEN_KEYS = frozenset(
     [
@@ -46,6 +49,7 @@ _SECRETS = re.compile(
 _TRACEBACKS = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )
+_PLAIN_TRACEBACKS = structlog.processors.ExceptionRenderer()
 
 
 def configure(log_format: str = "auto", level: str = "info") -> None:
@@ -56,12 +60,17 @@ def configure(log_format: str = "auto", level: str = "info") -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        redact,
     ]
     renderer: list[Any] = (
-        [_TRACEBACKS, structlog.processors.JSONRenderer()]
+        [_TRACEBACKS, redact, structlog.processors.JSONRenderer()]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            _PLAIN_TRACEBACKS,
+            redact,
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ]
     )
     structlog.configure(
         processors=[*shared, *renderer],
@@ -83,10 +92,22 @@ def configure(log_format: str = "auto", level: str = "info") -> None:
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replace what stands under a telling key, and whatever looks like a secret anywhere else."""
+    """Replace what stands under a telling key, and whatever looks like a secret or a card anywhere else."""
     for key, value in event.items():
-        if key.lower() in HIDDEN_KEYS:
-            event[key] = "[hidden]"
-        elif isinstance(value, str):
-            event[key] = _SECRETS.sub("[secret]", value)
+        event[key] = "[hidden]" if key.lower() in HIDDEN_KEYS else _scrubbed(value)
     return event
+
+
+def _scrubbed(value: Any) -> Any:
+    if isinstance(value, str):
+        return scrub(_SECRETS.sub("[secret]", value))
+    if isinstance(value, Mapping):
+        return {
+            key: "[hidden]" if str(key).lower() in HIDDEN_KEYS else _scrubbed(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_scrubbed(item) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return scrub(_SECRETS.sub("[secret]", str(value)))  # as the renderer would write it

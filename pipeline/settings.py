@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     inboxes: Path | None = Field(None, description="default: inboxes.toml in TRIAGE_HOME or here")
     accounts: Path | None = Field(None, description="default: accounts.toml in TRIAGE_HOME or here")
     policy: Path | None = Field(None, description="default: policy.md in TRIAGE_HOME or here")
+    calibration: Path | None = Field(None, description="default: calibration.json in TRIAGE_HOME or here")
     prompts: Path | None = Field(None, description="default: prompts/ in TRIAGE_HOME, here, or as shipped")
 
     zone: str = Field("UTC", description="whose weeks the report counts, like Europe/Berlin")

@@ -21,6 +21,7 @@ from kombu.exceptions import OperationalError
 from pipeline import steps
 from pipeline.db import leases
 from pipeline.errors import ConfigError, TriageError, UnreachableError
+from pipeline.steps.shadowing import take_shadows
 
 if TYPE_CHECKING:
     from pipeline.assembly import Parts
@@ -65,7 +66,12 @@ def make_app(broker_url: str | None, *, sweep_s: float = 5.0, queue: str = "tria
         broker_heartbeat=30,
         broker_heartbeat_checkrate=30,  # wakes the loop every second: a silent queue would hide SIGTERM
         beat_schedule={
-            "sweep": {"task": "triage.sweep", "schedule": sweep_s, "options": {"expires": sweep_s * 4}}
+            "sweep": {"task": "triage.sweep", "schedule": sweep_s, "options": {"expires": sweep_s * 4}},
+            "shadow": {
+                "task": "triage.shadow",
+                "schedule": sweep_s * 12,
+                "options": {"expires": sweep_s * 12},
+            },
         },
         beat_max_loop_interval=min(sweep_s, 5.0),
         timezone="UTC",
@@ -82,7 +88,8 @@ def _transport_options(url: str) -> dict[str, Any]:
 
 
 def register(app: Celery, parts: Parts, hints: Hints) -> None:
-    """Give the app its two tasks, bound to this process's live parts."""
+    """Give the app its tasks, bound to this process's live parts."""
+    shadowing = threading.Lock()
 
     @app.task(name="triage.advance", shared=False)  # type: ignore[untyped-decorator]  # celery has no types
     def advance(ticket_id: int, _step: str, _version: int) -> None:
@@ -101,6 +108,21 @@ def register(app: Celery, parts: Parts, hints: Hints) -> None:
                 due = leases.due(connection, not_hinted_for=ANNOUNCE_AGAIN_AFTER)
             for row in due:
                 hints.announce(*row)
+
+    def nothing_is_due() -> bool:
+        with parts.store.read() as connection:
+            return not leases.due(connection, limit=1)
+
+    @app.task(name="triage.shadow", shared=False)  # type: ignore[untyped-decorator]  # celery has no types
+    def shadow() -> None:
+        if not shadowing.acquire(blocking=False):
+            return  # one thread of a worker at most: the others are for tickets
+        try:
+            take_shadows(parts, go_on=nothing_is_due)
+        except TriageError as error:
+            log.warning("shadowing failed", error=str(error))
+        finally:
+            shadowing.release()
 
 
 class Hints:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.backfill import backfill
+from pipeline.cli.backfill import Batch, backfill, work_held
 from pipeline.cli.output import Json, counting, note, print_json, progress, say, whole_file
 from pipeline.errors import InputError
 
@@ -48,12 +48,15 @@ def parse(file: Annotated[Path, typer.Argument(help="one raw message")], json: J
 def ingest(
     paths: Annotated[list[Path], typer.Argument(help=".eml, mbox, Maildir, or a folder of them")],
     inbox: Annotated[str, typer.Option(help="the inbox they belong to")] = "files",
+    batch: Batch = False,
     json: Json = False,
 ) -> None:
     """Take messages from files into the store."""
-    from pipeline.assembly import open_inboxes, open_store
+    from pipeline.assembly import open_inboxes, open_parts, open_store
+    from pipeline.db.types import now
     from pipeline.ingest.files import ingest_paths
     from pipeline.settings import load
+    from pipeline.steps.in_batches import Held
 
     for path in paths:
         if not path.exists():
@@ -63,12 +66,17 @@ def ingest(
     if inboxes and inbox != "files" and inbox not in inboxes:
         raise InputError(f"there is no inbox {inbox!r} in inboxes.toml; there are: {', '.join(inboxes)}")
     store = open_store(settings)
+    held = Held(store, now()) if batch else None
+    hold = held.hold if held else None
     with progress("reading mail", None, quiet=json) as step:
-        counts = ingest_paths(store, paths, inbox, inboxes=inboxes, progress=counting(step))
+        counts = ingest_paths(store, paths, inbox, inboxes=inboxes, progress=counting(step), on_ticket=hold)
+    steps = work_held(open_parts(settings, store), held, quiet=json) if held else {}
     if json:
-        print_json(counts.to_json())
+        print_json(counts.to_json() | ({"steps": steps} if held else {}))
     else:
         for name, number in counts.to_json().items():
+            say(f"{name:12} {number}")
+        for name, number in steps.items():
             say(f"{name:12} {number}")
     if counts.problems:
         raise InputError(f"{len(counts.problems)} files could not be read; the first: {counts.problems[0]}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,23 +54,74 @@ def draft(in_: In, out: Out, model: ModelName = None) -> None:
 
 
 def evaluate(
-    task: Annotated[str | None, typer.Argument(help="triage, routine or draft; default: all")] = None,
+    task: Annotated[
+        str | None, typer.Argument(help="triage, routine, draft, summary or writing; default: all")
+    ] = None,
     models: Annotated[str | None, typer.Option(help="models of routes.toml, separated by commas")] = None,
     cases: Annotated[
         Path | None, typer.Option(help="a cases file; default: the ones beside the prompt")
     ] = None,
+    tickets: Annotated[
+        bool, typer.Option("--tickets", help="the team's own reviewed tickets are the cases")
+    ] = False,
+    since: Annotated[str, typer.Option(help="with --tickets: how far back, like 90d or 12h")] = "90d",
+    cap: Annotated[
+        float | None, typer.Option(help="US dollars to spend at most; default: routes.toml, budget.day")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(help="a name for the run; one that is there is gone on with")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on with an unfinished run, or say that there is none")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="begin anew, though the same was asked and not finished")
+    ] = False,
+    judge: Annotated[
+        str | None, typer.Option(help="a model that judges drafts and summaries too; shown apart")
+    ] = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="ask through the batch APIs: half the price, up to a day")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Each route's prompt on its own cases: quality, latency, cost, and the cheapest model that meets the bar."""
-    from pipeline.assembly import open_brain
-    from pipeline.evaluation import evaluate as run_cases
-    from pipeline.evaluation import lines
-    from pipeline.settings import load
+    """Each route's prompt on its cases: quality, latency, cost, and the cheapest model that meets the bar.
 
-    brain = open_brain(load())
-    wanted = [name.strip() for name in models.split(",") if name.strip()] if models else None
-    with progress("cases", None, quiet=json) as step:
-        found = run_cases(brain, task, wanted, cases, step)
+    What comes is kept in TRIAGE_HOME/evaluations. Ctrl-C, a killed process or the cap ends a run; the same
+    command goes on where it stopped and asks nothing twice.
+    """
+    from pipeline.assembly import open_brain, open_parts
+    from pipeline.evaluation import Evaluation, Wish, lines
+    from pipeline.settings import load
+    from pipeline.triage.dry_run import hours_back
+
+    try:
+        start = hours_back(since) if tickets else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--since") from None
+    settings = load()
+    wish = Wish(
+        task=task,
+        models=None if models is None else [name.strip() for name in models.split(",") if name.strip()],
+        cases=cases,
+        since=start,
+        since_words=since,
+        run=run,
+        resume=resume,
+        fresh=fresh,
+        cap_usd=None if cap is None else Decimal(str(cap)),
+        judge=judge,
+    )
+    brain = open_parts(settings) if tickets else open_brain(settings)
+    evaluation = Evaluation(brain.batched() if batch else brain, wish)
+    for line in evaluation.notes:
+        note(line)
+    try:
+        with progress("answers", evaluation.total, quiet=json) as step:
+            found = evaluation.run(step)
+    except KeyboardInterrupt:
+        note("interrupted; what came is kept, and the same command goes on where it stopped")
+        raise
     if json:
         print_json([result.to_json() for result in found])
         return

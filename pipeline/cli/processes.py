@@ -269,6 +269,7 @@ def _ended_by(died: threading.Event | None, server: Any) -> Iterator[None]:
 
 def _web_parts(parts: Parts, hints: Hints) -> Any:
     from pipeline.assembly import weekly_report
+    from pipeline.evaluation import runs
     from pipeline.ingest.inboxes import WebhookInbox
     from pipeline.ingest.webhooks.receiving import Receipt, body_limit, receive
     from pipeline.web.parts import WebParts
@@ -291,6 +292,7 @@ def _web_parts(parts: Parts, hints: Hints) -> Any:
             connection.exec_driver_sql("SELECT 1")
 
     return WebParts(
+        evaluations=parts.home / runs.FOLDER,
         store=parts.store,
         desk=parts.desk,
         routes=parts.routes,

@@ -167,6 +167,13 @@ def settle(
     _done(desk.resolve_uncertain(row, agent, version, choice), json)
 
 
+@review.command()
+def confirm(row: Review, as_: As = None, version: Version = None, json: Json = False) -> None:
+    """Agree that a draft which a spend cap stopped is written, on your own cap."""
+    desk, agent, version = _open(row, as_, version)
+    _done(desk.confirm(row, agent, version), json)
+
+
 def _open(row: int, email: str | None, version: int | None) -> tuple[Desk, Agent, int]:
     """The desk, who decides, and the version decided on: as given, or as it is now."""
     from pipeline.assembly import open_parts

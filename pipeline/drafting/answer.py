@@ -8,14 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import ModelOutputInvalid
+from pipeline.models.prompts import clean
 
 SCHEMA_NAME = "draft"
 SOURCES = ("thread", "account", "policy", "nothing")
 MAX_REPLY_CHARS = 6000
 
 
-# PostgreSQL keeps no NUL, and nobody means one.
-Clean = Annotated[str, AfterValidator(lambda text: text.replace("\0", ""))]
+Clean = Annotated[str, AfterValidator(clean)]
+"""Text as a reader sees it: what prints as nothing could carry anything past the checks to the customer."""
 
 
 class ClaimAnswer(BaseModel):
@@ -77,6 +78,8 @@ _PLACEHOLDER = re.compile(
     r"|\[(?!\.{3}|…)[^\W\d_](?:[^\W_]|[ '’/_.\-]){1,50}\](?!\s*[(:\[])",
     re.IGNORECASE,
 )
+_MARK = re.compile(r"\W*customer-text-[0-9a-f]*\W*", re.IGNORECASE)
+"""The marks around a customer's text in a prompt: they belong in no sentence for an agent either."""
 _FENCED = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL | re.IGNORECASE)
 
 
@@ -108,8 +111,13 @@ def read_answer(text: str) -> DraftAnswer:
         update={
             "reply": reply,
             "language": answer.language.lower().replace("_", "-").split("-")[0],
-            "asks": [ask.strip() for ask in answer.asks if ask.strip()][:5],
-            "why": " ".join(answer.why.split())[:500],
+            "asks": [ask.strip() for ask in answer.asks if _stands(ask, reply)][:5],
+            "why": " ".join(_MARK.sub(" ", answer.why).split())[:500],
             "claims": answer.claims[:50],
         }
     )
+
+
+def _stands(ask: str, reply: str) -> bool:
+    """Whether a question is one of the reply's: the page shows them apart, and a customer never sees others."""
+    return bool(ask.strip()) and " ".join(ask.split()) in " ".join(reply.split())

@@ -1,8 +1,8 @@
 """Checks by program what a reply claims, against thread, account facts and policy.
 
 What stands nowhere is marked for the agent. What can do harm (a link, an address or an IBAN that nobody of
-ours gave, money promised that neither policy nor account supports, a leak) keeps the draft from being
-approved as it stands.
+ours gave, a customer's or an order's number from nowhere, money promised that neither policy nor account
+supports, a leak, an order to the machine carried out) keeps the draft from being approved as it stands.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.drafting.dangers import dangers
 from pipeline.drafting.deadlines import deadlines_in
-from pipeline.drafting.facts import Fact, code_key, facts_in, number_value, plain, same
+from pipeline.drafting.facts import Fact, code_key, facts_in, hosts_inside, number_value, plain, same
 from pipeline.drafting.leak import leaked
 from pipeline.drafting.promises import NAMED, mentions_in, promises_in, sentences, speaks_of
 from pipeline.drafting.threads import Thread
+from pipeline.routing.manipulation import in_words, signs_in
 
 NOTHING = "nothing"
 
@@ -53,7 +55,10 @@ def check_claims(
     fence: str = "",
 ) -> Checked:
     """Check a reply. `stated` are the model's own (text, supported_by); `instructions` is its prompt's
-    system part and `fence` its delimiter, neither of which may come out again."""
+    system part and `fence` its delimiter, neither of which may come out again.
+
+    `fence` is empty for a text that no model wrote: such a one cannot have been talked into anything, so
+    that its thread speaks to the machine is then no reason to stop it."""
     text = plain(reply)
     evidence = _Evidence(thread)
     claims: list[Claim] = []
@@ -61,7 +66,9 @@ def check_claims(
     for fact in facts_in(text):
         support = evidence.of(fact)
         claims.append(Claim(fact.text, support, fact.kind))
-        if why := _dangerous(fact, support, _sentence_at(text, fact), evidence):
+        if why := _dangerous(
+            fact, support, _sentence_at(text, fact), text[max(0, fact.start - 40) : fact.start], evidence
+        ):
             blocked.append(why)
     promises = promises_in(text)
     for promise in promises:
@@ -83,6 +90,10 @@ def check_claims(
     claims += _stated(stated, text, claims, thread)
     if leaked(reply, instructions, fence, (item.text for item in evidence.sources)):
         blocked.append("It repeats the instructions that the model was given.")
+    signs = signs_in(evidence.from_outside)
+    blocked += dangers(text, signs, [item.text for item in evidence.sources[:3]], evidence.from_outside)
+    if fence and (orders := [sign for sign in signs if sign.plain_order]):
+        blocked.append(f"{in_words(orders)} A person must see that the reply follows none of it.")
     return Checked(tuple(dict.fromkeys(claims)), tuple(dict.fromkeys(blocked)))
 
 
@@ -114,15 +125,32 @@ class _Evidence:
             _source("customer", "thread", customer),
         )
         self.own_address = (thread.stranger or thread.customer_address or "").lower()
+        self.from_outside = "\n".join([customer, *_values(thread.account)])
+        self._links = {
+            value.strip() for value in _values(thread.account) if re.fullmatch(r"\s*https?://\S+\s*", value)
+        }
 
     def of(self, fact: Fact, names: tuple[str, ...] = ("policy", "account", "agent", "customer")) -> str:
         if fact.kind == "link":
+            if fact.text in self._links:
+                return "account"
             names = tuple(name for name in names if name in ("policy", "agent"))
+            if not all(self._host(host, names) for host in hosts_inside(fact.text)):
+                return NOTHING
         if fact.kind == "email" and self.own_address in fact.keys:
             return "thread"
         return next(
             (source.supports for source in self.sources if source.name in names and _holds(source, fact)),
             NOTHING,
+        )
+
+    def _host(self, host: str, names: tuple[str, ...]) -> bool:
+        """Whether a source links to this host."""
+        return any(
+            known.kind == "link" and host in known.keys
+            for source in self.sources
+            if source.name in names
+            for known in source.facts
         )
 
     def ours(self, fact: Fact) -> bool:
@@ -194,19 +222,32 @@ _DIRECTING = (
     r"scriv(?:a|ere)|contatt(?:i|are)|chiam(?:i|are)|invi(?:i|are)|vers(?:i|are)|pag(?:hi|are)|rivolg\w+",
     r"schrijf|neem contact|bel\b|bellen|stuur|sturen|betaal|betalen|overmaken|maak\b",
     r"escrev[ae]\w*|contat[eo]|lig(?:ue|ar)|envie|enviar|transfir\w+",
+    r"napisz|napisać|pisać|skontakt\w+|zadzwo\w+|dzwoni\w+|wyśl\w+|prześl\w+|przel\w+|wpłac\w+|zapłac\w+|zgłosi\w+",
 )
 _DIRECTS = re.compile(rf"\b(?:{'|'.join(_DIRECTING)})", re.IGNORECASE)
 _NAMES = {"email": "e-mail address", "phone": "phone number", "iban": "IBAN"}
 
 
-def _dangerous(fact: Fact, support: str, sentence: str, evidence: _Evidence) -> str | None:
-    """Why a fact in a reply may do harm, or None.
+_IDENTIFIES = re.compile(
+    r"\b(?:order|invoice|booking|account|customer|ticket|tracking|contract|(?:bestell|rechnungs|auftrags|kunden|konto|"
+    r"sendungs|vertrags)\w*|bestellung|rechnung|auftrag|commande|facture|compte|client|pedido|factura|cuenta|cliente|ordine|"
+    r"fattura|conto|bestelling|factuur|klant\w*|fatura|conta|encomenda|zamówieni\w*|faktur\w*|kont[oa]|klient\w*)"
+    r"(?: (?:number|no|nr|n[oº°]|id|nummer|numéro|número|numero|numer\w*))?[ .:#]{1,3}$",
+    re.IGNORECASE,
+)
+
+
+def _dangerous(fact: Fact, support: str, sentence: str, before: str, evidence: _Evidence) -> str | None:
+    """Why a fact in a reply may do harm, or None. `before` are the words in front of it.
 
     A link, or an address that the reply sends the customer to, must come from us: a forged mail could
-    otherwise have us pass its bait on under our name.
+    otherwise have us pass its bait on under our name. The link of an account fact must be that fact's
+    whole value, word for word: a link inside of a text there may be a customer's.
     """
     if fact.kind == "card":
         return "It shows what looks like a payment card number."
+    if fact.kind == "number" and support == NOTHING and (cue := _IDENTIFIES.search(before)):
+        return f"It names {cue[0].strip()} {fact.text}, which stands nowhere; it may be somebody else's."
     if fact.kind == "link" and support == NOTHING:
         return f"It links to {_short(fact.text)}, which neither our team nor the policy ever named."
     if fact.kind not in _NAMES or evidence.ours(fact) or evidence.own_address in fact.keys:
@@ -214,7 +255,7 @@ def _dangerous(fact: Fact, support: str, sentence: str, evidence: _Evidence) -> 
     if support == NOTHING:
         named = f"It gives the {_NAMES[fact.kind]} {fact.text}"
         return f"{named}, which stands neither in the thread nor in account facts or policy."
-    if _DIRECTS.search(sentence):
+    if _DIRECTS.search(sentence) or before.lower().endswith("mailto:"):
         return (
             f"It sends the customer to the {_NAMES[fact.kind]} {fact.text}, which only the mail itself named."
         )
@@ -256,6 +297,18 @@ def _flat(value: Any, path: str = "") -> Iterator[str]:
         yield f"{path}: {value}"
         if isinstance(value, int) and path.endswith(("cents", "minor")):
             yield f"{path}: {value / 100:.2f}"
+
+
+def _values(value: Any) -> Iterator[str]:
+    """The texts among account facts, without what they are called."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from _values(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _values(item)
+    elif isinstance(value, str):
+        yield value
 
 
 def _short(text: str, longest: int = 160) -> str:

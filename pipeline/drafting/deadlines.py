@@ -1,4 +1,4 @@
-"""Times by which a reply says that something will happen, in seven languages and one normal form."""
+"""Times by which a reply says that something will happen, in eight languages and one normal form."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ from pipeline.drafting.promises import sentences
 
 _UNITS = {
     "minute": r"minut\w*",
-    "hour": r"hours?|hrs?|stunden?|heures?|horas?|ore|ora|uur|uren",
+    "hour": r"hours?|hrs?|stunden?|heures?|horas?|ore|ora|uur|uren|godzin\w*",
     "workday": r"(?:business|working) days?|werktag\w*|arbeitstag\w*|jours? ouvr\w+"
-    r"|días (?:hábiles|laborables)|giorni lavorativi|werkdag\w*|dias úteis",
-    "day": r"days?|tage?n?|jours?|días?|giorn[io]|dag(?:en)?|dias?",
-    "week": r"weeks?|wochen?|semaines?|semanas?|settiman[ae]|we(?:ek|ken)",
-    "month": r"months?|monate?n?|mois|mes(?:es)?|mes[ei]|maand\w*|mês|meses",
+    r"|días (?:hábiles|laborables)|giorni lavorativi|werkdag\w*|dias úteis"
+    r"|dni robocz\w+|dnia roboczego",
+    "day": r"days?|tage?n?|jours?|días?|giorn[io]|dag(?:en)?|dias?|dni|dnia|dzień|dniach",
+    "week": r"weeks?|wochen?|semaines?|semanas?|settiman[ae]|we(?:ek|ken)|tygodni\w*|tydzień",
+    "month": r"months?|monate?n?|mois|mes(?:es)?|mes[ei]|maand\w*|mês|meses|miesi[ąę]c\w*",
 }
 _FIGURE_WORDS = (
-    "one a an ein eine einem einer un une una uno een um uma",
-    "two zwei deux dos due twee dois duas",
-    "three drei trois tres tre drie três",
-    "four vier quatre cuatro quattro quatro",
-    "five fünf cinq cinco cinque vijf",
+    "one a an ein eine einem einer un une una uno een um uma jeden jednej jednego jedną",
+    "two zwei deux dos due twee dois duas dwa dwie dwóch",
+    "three drei trois tres tre drie três trzy trzech",
+    "four vier quatre cuatro quattro quatro cztery czterech",
+    "five fünf cinq cinco cinque vijf pięć pięciu",
 )
 _FIGURES = {word: number for number, words in enumerate(_FIGURE_WORDS, 1) for word in words.split()}
 _LEADS = (
     "within, in, inside, under, after, innerhalb, innerhalb von, binnen, in den, nach, dans, "
     "dans un délai de, sous, d'ici, en, en un plazo de, dentro de, entro, tra, fra, over, em, em até, "
-    "no prazo de"
+    "no prazo de, w ciągu, za, do, w terminie, przez"
 )
 _NEXT = (
     "the next, the, nächsten, les, los próximos, las próximas, los, las, i prossimi, i, de, de komende, "
-    "os próximos"
+    "os próximos, najbliższych, kolejnych, następnych"
 )
 _BEFORE = (
     "by, until, on, bis, bis zum, spätestens, spätestens am, am, d'ici, d'ici à, avant, para el, "
-    "antes de, antes del, el, entro, tegen, voor, uiterlijk, até, na, no"
+    "antes de, antes del, el, entro, tegen, voor, uiterlijk, até, na, no, do, przed, najpóźniej, najpóźniej do, w, we"
 )
 _MOMENTS = (
     "tomorrow, today, tonight, end of the day, end of day, end of the week, "
@@ -44,11 +45,14 @@ _MOMENTS = (
     "mañana, hoy, lunes, martes, miércoles, jueves, viernes, sábado, domingo, "
     "domani, oggi, lunedì, martedì, mercoledì, giovedì, venerdì, sabato, domenica, "
     "vandaag, maandag, dinsdag, woensdag, donderdag, vrijdag, zaterdag, zondag, "
-    "amanhã, hoje, segunda, terça, quarta, quinta, sexta"
+    "amanhã, hoje, segunda, terça, quarta, quinta, sexta, "
+    "jutra, dzisiaj, dziś, końca dnia, końca tygodnia, poniedziałku, poniedziałek, wtorku, wtorek, środy, środę, "
+    "czwartku, czwartek, piątku, piątek, soboty, sobotę, niedzieli, niedzielę"
 )
 _AT_ONCE = (
     "tomorrow, domani, demain, amanhã, immediately, umgehend, sofort, unverzüglich, immédiatement, "
-    "inmediatamente, immediatamente, onmiddellijk, imediatamente, right away, straight away"
+    "inmediatamente, immediatamente, onmiddellijk, imediatamente, right away, straight away, "
+    "jutro, natychmiast, niezwłocznie, bezzwłocznie"
 )
 
 

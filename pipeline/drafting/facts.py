@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from urllib.parse import unquote
 
-from pipeline.drafting.words import COUNTRY_TLDS, CURRENCIES, GENERIC_TLDS, MONTHS
+from pipeline.drafting.words import (
+    COUNTRY_TLDS,
+    CURRENCIES,
+    GENERIC_TLDS,
+    LOOKALIKES,
+    MONTHS,
+    OTHER_SCRIPT_TLDS,
+)
 from pipeline.models.prompts import clean
 
 KINDS = ("link", "email", "iban", "card", "phone", "amount", "percent", "date", "number")
@@ -36,17 +43,24 @@ class Fact:
 
 def plain(text: str) -> str:
     """The text as a reader's eye or mail program takes it: no hidden characters, no disguised dots."""
-    text = unicodedata.normalize("NFKC", clean(html.unescape(text)))
+    for _ in range(3):  # "&amp;#58;" is unescaped by one program on its way, and by another again
+        once = html.unescape(text)
+        if once == text:
+            break
+        text = once
+    text = unicodedata.normalize("NFKC", clean(text))
     text = _ENCODED.sub(lambda match: unquote(match[0]), re.sub(r"[。．｡]", ".", text))
     return _SAID_AT.sub("@", _SAID_DOT.sub(".", text))
 
 
 _ENCODED = re.compile(r"%(?:2e|2f|3a|40)", re.IGNORECASE)
 _SAID_DOT = re.compile(
-    r"(?<=[\w-])\s?[\[({<]\s?(?:\.|dot|punkt|point|punto|ponto)\s?[\])}>]\s?(?=\w)", re.IGNORECASE
+    r"(?<=[\w-])\s?[\[({<]\s?(?:\.|dot|punkt|point|punto|ponto|kropka)\s?[\])}>]\s?(?=\w)"
+    r"|(?<=[\w-])\s(?:dot|kropka)\s(?=(?:com|net|org|io|example|info|biz|shop|site|xyz|top|app|eu|de|pl)\b)",
+    re.IGNORECASE,
 )
 _SAID_AT = re.compile(
-    r"(?<=[\w-])\s?[\[({<]\s?(?:@|at|ät|arroba|chiocciola)\s?[\])}>]\s?(?=\w)", re.IGNORECASE
+    r"(?<=[\w-])\s?[\[({<]\s?(?:@|at|ät|arroba|chiocciola|małpa)\s?[\])}>]\s?(?=\w)", re.IGNORECASE
 )
 
 
@@ -113,13 +127,29 @@ def host_of(link: str) -> str:
     return host.removeprefix("www.")
 
 
+def hosts_inside(link: str) -> set[str]:
+    """The hosts of links that a link carries along, as in `https://ours.example/go?to=https://evil.example`."""
+    inner = link
+    for _ in range(3):
+        inner = unquote(inner)
+    _, _, tail = inner.replace("\\", "/").partition("//")
+    return {
+        host
+        for match in re.finditer(r"(?:https?:|[=&?/])//+[\w.-]+", tail)
+        if (host := host_of(match[0].lstrip("=&?")))
+    }
+
+
 def _bare_host(shown: str, tld: str) -> str | None:
     """The host of `example.com/x` without a scheme, or None where the dots are not those of a host."""
     labels = re.split(r"[/?#:]", shown, maxsplit=1)[0].strip(".").split(".")
     tld = labels[-1].lower()
     if all(label.isdigit() for label in labels):
         return None
-    known = tld in GENERIC_TLDS or tld in COUNTRY_TLDS or tld.startswith("xn--")
+    latin = tld.translate(LOOKALIKES)
+    known = (
+        latin in GENERIC_TLDS or latin in COUNTRY_TLDS or tld.startswith("xn--") or tld in OTHER_SCRIPT_TLDS
+    )
     if not known or any(not label for label in labels):
         return None
     two_words = len(labels) == 2 and "/" not in shown

@@ -30,7 +30,7 @@ _LINK = re.compile(r"://|www\.|@|\.[a-z]{2,}(?:/|$)", re.IGNORECASE)
 _DEVICES = re.compile(
     r"\b(?:windows|mac ?os|os ?x|macbook|imac|linux|ubuntu|android|ios ?\d|iphone|ipad|pixel|galaxy|"
     r"chrome(?:book)?|firefox|safari|edge|opera|"
-    r"(?:version|versione|versión|versão|versie|v) ?\d+(?:\.\d+)*)\b",
+    r"(?:version|versione|versión|versão|versie|wersj[aiięą]|v) ?\d+(?:\.\d+)*)\b",
     re.IGNORECASE,
 )
 _QUANTITIES = re.compile(
@@ -40,7 +40,8 @@ _QUANTITIES = re.compile(
     r"personas|usuarios|licencias|unidades|piezas|empleados|"
     r"persone|utenti|licenze|unità|pezzi|dipendenti|"
     r"gebruikers|licenties|stuks|medewerkers|"
-    r"pessoas|usuários|utilizadores|licenças|peças|funcionários)\b",
+    r"pessoas|usuários|utilizadores|licenças|peças|funcionários|"
+    r"osób|osoby|użytkownik\w*|licencj\w+|sztuk\w*|pracownik\w*)\b",
     re.IGNORECASE,
 )
 _ENOUGH_WORDS = 25

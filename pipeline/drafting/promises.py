@@ -1,4 +1,4 @@
-"""Promise-like sentences in seven languages: money back, money off, a replacement.
+"""Promise-like sentences in eight languages: money back, money off, a replacement.
 
 A promise is a word for the thing together with a word that commits to it, in one clause and with no word
 before it that takes the commitment back: "we will refund you" is one, "we are checking whether a refund
@@ -11,6 +11,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -138,7 +139,7 @@ def _mentions(sentence: str, category: str, language: _Language) -> bool | None:
         for clause in _clauses(sentence, language)
         for pattern in patterns
         if pattern is not None
-        for match in pattern.finditer(clause)
+        for match in islice(pattern.finditer(clause), MANY)
     ]
     return any(views) if views else None
 
@@ -149,21 +150,27 @@ _SUM = re.compile(
 """A sum beside the word for it is as good as a grant ("a discount of 20 %"), unless what follows undoes it."""
 
 
+MANY = 20
+"""A clause that names the thing more often than this is no letter; it counts as the promise it may hide."""
+
+
 def _granted(clause: str, later: str, noun: re.Pattern[str], language: _Language) -> bool:
-    return any(
+    named = list(islice(noun.finditer(clause), MANY + 1))
+    return len(named) > MANY or any(
         (
             language.grants.search(f"{clause[: match.start()]} · {clause[match.end() :]}")
             or (_SUM.search(clause) and not language.undone.search(later))
         )
         and _stands(clause, match, language)
-        for match in noun.finditer(clause)
+        for match in named
     )
 
 
 def _committed(clause: str, before: str, verb: re.Pattern[str], language: _Language, question: bool) -> bool:
     if question or not language.commits.search(f"{before} {clause}"):
         return False
-    return any(_stands(clause, match, language) for match in verb.finditer(clause))
+    said = list(islice(verb.finditer(clause), MANY + 1))
+    return len(said) > MANY or any(_stands(clause, match, language) for match in said)
 
 
 def _stands(clause: str, match: re.Match[str], language: _Language) -> bool:

@@ -85,7 +85,7 @@ class Case(_Closed):
 def read_cases(path: Path) -> list[Case]:
     """The cases of a file. Raises `InputError` or `ConfigError` naming file and line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # a case may hold U+2028, which ends no line
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the cases cannot be read: {error}") from None
     cases: dict[str, Case] = {}

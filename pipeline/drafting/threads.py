@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,7 +30,10 @@ MAX_MESSAGE_CHARS = 50_000
 
 @dataclass(frozen=True)
 class ThreadMessage:
-    """`role` is customer or agent; `text` is what its author wrote then, without quotes and signature."""
+    """`role` is customer or agent; `text` is what its author wrote then, without quotes and signature.
+
+    A thread that was shortened for a model has one message with the role summary.
+    """
 
     role: str
     text: str
@@ -65,6 +68,43 @@ class Thread:
         """Everything that one side wrote, oldest first; the subject counts as the customer's."""
         texts = [self.subject] if role == "customer" and self.subject else []
         return "\n".join([*texts, *(message.text for message in self.messages if message.role == role)])
+
+
+def older_messages(thread: Thread) -> tuple[ThreadMessage, ...]:
+    """What a summary may stand for: all but the customer's newest message and our last reply."""
+    kept = _never_summarised(thread)
+    return tuple(message for number, message in enumerate(thread.messages) if number not in kept)
+
+
+def shortened(thread: Thread, summary: str, room_chars: int) -> Thread:
+    """The thread with its older messages as a summary, made to fit a transcript of `room_chars`.
+
+    The customer's newest message stays as it is; of our last reply and of the customer's first message
+    the opening stays.
+    """
+    kept = _never_summarised(thread)
+    first = next((n for n, m in enumerate(thread.messages) if m.role == "customer" and n not in kept), None)
+    messages = [ThreadMessage("summary", summary)]
+    if first is not None:
+        messages.insert(0, _opening(thread.messages[first], room_chars // 12))
+    for number in sorted(kept):
+        message = thread.messages[number]
+        messages.append(message if message.role == "customer" else _opening(message, room_chars // 8))
+    return replace(thread, messages=tuple(messages))
+
+
+def _never_summarised(thread: Thread) -> set[int]:
+    """The places of the newest message of each side."""
+    return {
+        max((n for n, message in enumerate(thread.messages) if message.role == role), default=-1)
+        for role in ("customer", "agent")
+    } - {-1}
+
+
+def _opening(message: ThreadMessage, max_chars: int) -> ThreadMessage:
+    if len(message.text) <= max_chars:
+        return message
+    return replace(message, text=f"{message.text[:max_chars]} [... cut]")
 
 
 def load_thread(connection: sa.Connection, ticket_id: int, policy: str | None, sender_name: str) -> Thread:

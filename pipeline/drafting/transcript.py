@@ -9,7 +9,11 @@ from typing import Any
 from pipeline.drafting.known import values_of
 from pipeline.drafting.threads import FIELD_NAMES, Thread, ThreadMessage
 
-_SPEAKERS = {"customer": "customer", "agent": "our team"}
+_SPEAKERS = {
+    "customer": "customer",
+    "agent": "our team",
+    "summary": "summary of the older messages, made by program",
+}
 
 
 def transcript(thread: Thread, max_chars: int) -> str:

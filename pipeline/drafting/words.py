@@ -8,7 +8,7 @@ CURRENCIES: dict[str, str] = {
     "£": "GBP", "gbp": "GBP", "pounds": "GBP", "pfund": "GBP",
     "chf": "CHF", "fr.": "CHF", "sfr.": "CHF", "franken": "CHF", "francs": "CHF",
     "r$": "BRL", "brl": "BRL", "reais": "BRL", "real": "BRL",
-    "zł": "PLN", "pln": "PLN", "kč": "CZK", "czk": "CZK",
+    "zł": "PLN", "zl": "PLN", "pln": "PLN", "złoty": "PLN", "złote": "PLN", "złotych": "PLN", "kč": "CZK", "czk": "CZK",
     "sek": "SEK", "nok": "NOK", "dkk": "DKK", "kr": "kr", "kr.": "kr",
     "¥": "JPY", "jpy": "JPY", "yen": "JPY", "cny": "CNY", "₹": "INR", "inr": "INR",
     "cad": "CAD", "aud": "AUD", "mxn": "MXN", "₽": "RUB", "₺": "TRY", "₩": "KRW", "huf": "HUF",
@@ -30,6 +30,8 @@ _MONTHS_BY_LANGUAGE = {
     "nl short": "jan feb mrt apr mei jun jul aug sep okt nov dec",
     "pt": "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
     "pt short": "jan fev mar abr mai jun jul ago set out nov dez",
+    "pl": "styczeń luty marzec kwiecień maj czerwiec lipiec sierpień wrzesień październik listopad grudzień",
+    "pl of": "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada grudnia",
 }
 MONTHS: dict[str, int] = {
     word: number for names in _MONTHS_BY_LANGUAGE.values() for number, word in enumerate(names.split(), 1)
@@ -37,6 +39,19 @@ MONTHS: dict[str, int] = {
 
 _GENERIC = (
     "academy aero agency ai app arpa art asia bank bar best bid bio biz blog bond buzz cam care cash cat "
+    "beauty beer boats boutique broker build business cafe capital cards careers casino charity cheap church "
+    "city claims cleaning coach community computer consulting contact cool country coupons courses credit "
+    "creditcard dance data dating deals delivery dental diamonds direct directory discount doctor dog domains "
+    "earth energy engineer events exchange expert express fail faith fan farm fashion film financial fish fit "
+    "flights forum foundation fund futbol fyi gallery game games garden gift gifts gives global gold golf "
+    "graphics gratis green guide guru hair haus healthcare holiday homes hospital house how immo industries "
+    "institute international investments ist kim kitchen kiwi land lat lease limited loans london lotto luxury "
+    "makeup management map market marketing mba meme moda moe mom mortgage motorcycles movie navy new nyc "
+    "observer partners parts photo photos pictures pink pizza plumbing poker porn productions promo properties "
+    "pub realestate recipes red rehab rent repair report republican rip rocks rsvp run sale salon sarl save "
+    "schule security sexy shoes shopping show singles skin soccer solar soy spa surf surgery sydney systems "
+    "tattoo taxi technology tickets tires tokyo tours town toys training tube university uno vacations vegas "
+    "ventures versicherung vet video villas vin vote voyage watch webcam wiki wine wtf yachts yoga "
     "center cfd chat click clinic cloud club codes com company coop credit cyou date design dev digital "
     "download edu email eu example finance fun gdn gmbh gov group health help host hosting icu inc info "
     "ink insurance int internal invalid io jobs law legal life link live llc loan loans local localhost "
@@ -60,3 +75,14 @@ _COUNTRIES = (
 
 GENERIC_TLDS = frozenset(_GENERIC.split())
 COUNTRY_TLDS = frozenset(_COUNTRIES.split())
+
+_OTHER_SCRIPTS = (
+    "рф рус онлайн сайт орг москва дети укр бел бг срб мкд мон қаз ευ ελ հայ გე ישראל قطر مصر السعودية امارات "
+    "شبكة موقع भारत संगठन ไทย கூகுள் 中国 中國 公司 网络 網絡 网址 在线 中文网 商城 商店 网店 香港 "
+    "台灣 台湾 新加坡 みんな コム 한국 닷컴 닷넷"
+)
+OTHER_SCRIPT_TLDS = frozenset(_OTHER_SCRIPTS.split())
+"""Top-level domains in other scripts that mail programs turn into links."""
+
+LOOKALIKES = str.maketrans("аеорсухіѕԁοαρυτι", "aeopcyxisdoaputi")
+"""Cyrillic and Greek letters that pass for Latin ones."""

@@ -1,213 +1,302 @@
-"""Puts every case to every model, each model alone: no backup, no safe default, a ledger in memory."""
+"""Puts every case to every model, each model alone: no backup, no safe default; keeps what comes as it comes."""
 
 from __future__ import annotations
 
+import shutil
+import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from pathlib import Path
+from functools import partial
+from typing import TypeVar
 
 from pipeline.assembly import Brain
 from pipeline.errors import (
     AllModelsFailed,
     ConfigError,
-    InputError,
+    ModelBusy,
     ModelCredit,
     ModelNoKey,
+    ModelOverloaded,
+    ModelPaused,
     ModelRejected,
     ModelTransport,
 )
-from pipeline.evaluation.questions import DraftQuestion, Marked, Question, TriageQuestion, questions
-from pipeline.evaluation.results import ModelResult, Result, read_bar
-from pipeline.models.base import Choice, ModelAnswer, ModelRequest, Provider
+from pipeline.evaluation import judging
+from pipeline.evaluation.marks import Question
+from pipeline.evaluation.money import Booking, Limit, Listening, Purse
+from pipeline.evaluation.planning import Exam, Wish, exams, root_of
+from pipeline.evaluation.results import Result, load
+from pipeline.evaluation.runs import RunFolder
+from pipeline.models.base import Choice
 from pipeline.models.gateway import Gateway, Plan
-from pipeline.models.ledger import ScratchLedger
 from pipeline.models.policy import BUDGET
 from pipeline.models.prices import FREE, Prices
 from pipeline.models.providers.local import LocalProvider
-from pipeline.routing import planning
-from pipeline.routing.table import LOCAL, TEMPLATES
 
 AT_ONCE = 8
 """Cases under way at one model; built-in ones only compute, so they take one at a time."""
 
-_UNSERVED = {ModelNoKey.kind, ModelCredit.kind, ModelRejected.kind, ModelTransport.kind}
+IN_A_BATCH = 400
+"""Cases under way where calls travel in batches: each waits in a thread, and all that wait are one batch."""
+
+PATIENCE_S = 600.0
+"""How long a case waits for its turn at a model that routes.toml limits: nobody waits for the answer."""
+
+_UNSERVED = {
+    error.kind
+    for error in (
+        ModelNoKey,
+        ModelCredit,
+        ModelRejected,
+        ModelTransport,
+        ModelOverloaded,
+        ModelPaused,
+        ModelBusy,
+    )
+}
 """Failures that say nothing of a model's quality. One whose first case ends so is not asked the others."""
 
-_MEASURES = {
-    "triage": TriageQuestion.MEASURES,
-    "routine": DraftQuestion.MEASURES,
-    "draft": DraftQuestion.MEASURES,
-}
+T = TypeVar("T")
 
 
-def evaluate(
-    brain: Brain,
-    task: str | None,
-    models: list[str] | None,
-    cases: Path | None,
-    step: Callable[[], None],
-) -> list[Result]:
-    """One result per task (all, where `task` is None); `step` is called after each case.
-
-    `models` are keys of routes.toml, or local / templates; without them, those that the table names for
-    the task now, and the built-in one. A model that cannot be asked is in the result with the reason. The
-    table's caps hold for the whole run. Raises `InputError` for the arguments and the cases, `ConfigError`
-    for the table and the prompts, and where none of the models that were named can be asked.
-    """
-    tasks = list(_MEASURES)
-    if task is not None and task not in tasks:
-        raise InputError(f"there is no task {task}; known are {', '.join(tasks)}")
-    if cases is not None and task is None:
-        raise InputError(f"say which task {cases} is for: triage eval TASK --cases {cases}")
-    if models == []:
-        raise InputError("--models names no model; routes.toml lists them, local and templates are built in")
-    exams = [
-        exam
-        for name in ([task] if task else tasks)
-        if (exam := _exam(brain, name, models, cases, task is not None)) is not None
-    ]
-    ledger = ScratchLedger()
-    results = [exam.result(ledger, step) for exam in exams]
-    if models and not any(result.tried for result in results):
-        reasons = dict.fromkeys(f"{m.model}: {m.not_tried}" for result in results for m in result.models)
-        raise ConfigError(f"none of the models could be tried: {'; '.join(reasons)}")
-    return results
+def evaluate(brain: Brain, wish: Wish, step: Callable[[], None]) -> list[Result]:
+    """One result per task; see `Evaluation`."""
+    return Evaluation(brain, wish).run(step)
 
 
-def _exam(
-    brain: Brain, task: str, models: list[str] | None, cases: Path | None, asked_for: bool
-) -> _Exam | None:
-    """Everything about one task, read and checked before any model is asked.
+class Evaluation:
+    """An evaluation, read and checked; nothing is asked before `run`."""
 
-    None where all tasks are run and none of the models that were named does this one.
-    """
-    built_in = LOCAL if task == "triage" else TEMPLATES
-    if models is None:
-        keys = list(_usual(brain, task, built_in))
-    else:
-        others = {LOCAL, TEMPLATES} - {built_in}
-        keys = [name for name in dict.fromkeys(models) if asked_for or name not in others]
-    choices = [_choice(brain, task, key) for key in keys]
-    if not choices:
-        return None
-    prompt = brain.prompts.load(task, brain.routes.tasks[task].route)
-    path = cases or brain.prompts.folder / task / "cases.jsonl"
-    found = questions(brain, task, path)
-    return _Exam(brain, task, path, found, choices, read_bar(prompt, _MEASURES[task]))
+    def __init__(self, brain: Brain, wish: Wish) -> None:
+        """Raises as `planning.exams` does."""
+        self._brain = brain
+        self._wish = wish
+        self._exams = exams(brain, wish)
+
+    @property
+    def notes(self) -> list[str]:
+        """What who asked should know before it begins."""
+        return [note for exam in self._exams for note in exam.notes]
+
+    @property
+    def total(self) -> int:
+        """How many answers and verdicts are missing, at most."""
+        return sum(_missing(self._brain, exam) for exam in self._exams)
+
+    def run(self, step: Callable[[], None]) -> list[Result]:
+        """One result per task; `step` is called after each answer, from this thread.
+
+        At the cap it stops asking, and what is left can be gone on with; so it can after Ctrl-C or a killed
+        process. A model that cannot be asked is in the result with the reason. Raises `ConfigError` where
+        none of the models that were named can be asked, `ConflictError` where another process works on the
+        run, `StoreError` where its files cannot be written: then nothing more is asked.
+        """
+        spent = sum((exam.folder.spent_usd() for exam in self._exams if exam.folder), Decimal(0))
+        purse = Purse(self._limit(), spent)
+        results = [self._sit(exam, purse, step) for exam in self._exams]
+        if self._wish.models and not any(result.tried for result in results):
+            reasons = dict.fromkeys(f"{m.model}: {m.not_tried}" for result in results for m in result.models)
+            raise ConfigError(f"none of the models could be tried: {'; '.join(reasons)}")
+        return results
+
+    def _limit(self) -> Limit | None:
+        if self._wish.cap_usd is not None:
+            return Limit(self._wish.cap_usd, f"the cap of ${self._wish.cap_usd:f} (--cap)")
+        day = self._brain.routes.budgets.day
+        return (
+            None if day is None else Limit(day, f"the cap of ${day:f} (budget.day of routes.toml; or --cap)")
+        )
+
+    def _sit(self, exam: Exam, purse: Purse, step: Callable[[], None]) -> Result:
+        task = exam.header.task
+        own = None if self._wish.cap_usd is not None else self._brain.routes.budgets.task_day.get(task)
+        if own is not None:
+            words = f"the cap of ${own:f} (budget.task_day.{task} of routes.toml; or --cap)"
+            before = exam.folder.spent_usd() if exam.folder else Decimal(0)
+            purse = Purse(Limit(own, words), before, beside=purse)
+        folder = exam.folder or RunFolder.create(
+            root_of(self._brain), exam.header, [question.to_json() for question in exam.questions]
+        )
+        with folder.held():
+            sitting = _Sitting(self._brain, exam, folder, purse, step)
+            try:
+                why = sitting.run()
+            except KeyboardInterrupt:
+                sitting.end("interrupted")
+                raise
+            sitting.end(why)
+            result = load(folder)
+        if exam.folder is None and not result.tried and not result.spent_usd:
+            with suppress(OSError):
+                shutil.rmtree(folder.path)  # nothing was asked: no run to look at
+        return result
 
 
-def _usual(brain: Brain, task: str, built_in: str) -> dict[str, None]:
-    """The models that the table names for a task, with a key or without, and the built-in one."""
-    providers = {model.provider for model in brain.routes.models.values()}
-    named = planning.choices(brain.routes, brain.routes.tasks[task], providers)
-    return dict.fromkeys([*(choice.key for choice in named), built_in])
+@dataclass
+class _Sitting:
+    """One session of one run."""
 
+    brain: Brain
+    exam: Exam
+    folder: RunFolder
+    purse: Purse
+    step: Callable[[], None]
+    not_tried: dict[str, str] = field(default_factory=dict)
+    unasked: dict[str, Counter[str]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-def _choice(brain: Brain, task: str, key: str) -> Choice:
-    """The model of that name. Raises `ConfigError` where the table has none."""
-    providers = {model.provider for model in brain.routes.models.values()}
-    found = planning.choices(brain.routes, brain.routes.tasks[task], providers, key)
-    return replace(found[0], role="model")
+    @property
+    def _cap(self) -> str:
+        return f"{self.purse.refused or 'a cap'} is reached"
 
+    def run(self) -> str:
+        """Ask all that is missing; returns how it ended."""
+        answers = self.folder.answers()
+        for choice in self.exam.choices:
+            left = [question for question in self.exam.questions if (choice.key, question.id) not in answers]
+            if left:
+                self._ask(choice, left)
+        if self.exam.judge is not None:
+            self._judge(self.exam.judge)
+        return "unfinished" if self.unasked else "finished"
 
-@dataclass(frozen=True)
-class _Exam:
-    """One task's cases and the models that sit it."""
+    def end(self, why: str) -> None:
+        self.folder.end(why, self.not_tried, {model: dict(whys) for model, whys in self.unasked.items()})
 
-    brain: Brain = field(repr=False)
-    task: str
-    cases: Path
-    questions: Sequence[Question]
-    choices: Sequence[Choice]
-    bar: Mapping[str, float]
-
-    def result(self, ledger: ScratchLedger, step: Callable[[], None]) -> Result:
-        prompt = self.brain.prompts.load(self.task, self.brain.routes.tasks[self.task].route)
-        done = tuple(self._sit(choice, ledger, step) for choice in self.choices)
-        return Result(self.task, prompt, self.cases, done, len(self.questions))
-
-    def _sit(self, choice: Choice, ledger: ScratchLedger, step: Callable[[], None]) -> ModelResult:
+    def _ask(self, choice: Choice, questions: Sequence[Question]) -> None:
         provider = self.brain.providers.get(choice.provider)
         if provider is None:
             key = f"{choice.provider.upper()}_API_KEY"
-            return ModelResult(choice, not_tried=f"no key is set for {choice.provider}: set {key}")
+            self.not_tried[choice.key] = f"no key is set for {choice.provider}: set {key}"
+            return
         if isinstance(provider, LocalProvider):
             provider.warm()  # its training is no latency of the first case
-        prices = Prices()
-        plan = replace(self.brain.plan(self.task, model=choice.key), choices=(choice,))
-        before = len(ledger.rows())
-
-        def put(question: Question) -> Marked:
-            return _put(question, plan, provider, ledger, prices)
-
-        first, *others = self.questions
+        plan = _alone(self.brain.plan(self.exam.header.task, model=choice.key), choice)
+        booking = Booking(self.purse, self.folder, choice.key)
+        gateway = Listening({choice.provider: provider}, booking, Prices(batch=self.brain.in_batches))
+        put = partial(self._put, booking, gateway, plan)
+        if self.brain.in_batches and choice.provider not in FREE:  # one case alone would wait as long as all
+            self._all(questions, partial(self._late, choice.key, put), choice)
+            return
         try:
-            marked = [put(first)]
+            put(questions[0])
+        except _Capped as error:
+            self._leave(choice.key, str(error))
         except _Unserved as error:
-            return ModelResult(choice, not_tried=str(error))
-        step()
-        marked += _all(others, put, 1 if choice.provider in FREE else AT_ONCE, step)
-        spent = sum((outcome.cost_usd for _, outcome in ledger.rows()[before:] if outcome), Decimal(0))
-        return ModelResult(choice, tuple(marked), self.bar, spent, prices.known(choice))
+            self.not_tried[choice.key] = str(error)
+            self._leave(choice.key, str(error), len(questions))
+            return
+        self.step()
+        self._all(questions[1:], partial(self._late, choice.key, put), choice)
 
+    def _all(self, items: Sequence[T], work: Callable[[T], None], choice: Choice) -> None:
+        """Work on all of them; `step` is called from this thread alone. What is under way is let end."""
+        at_once = min(AT_ONCE, choice.at_once or AT_ONCE)
+        if self.brain.in_batches:
+            at_once = IN_A_BATCH
+        if choice.provider in FREE:
+            at_once = 1
+        with ThreadPoolExecutor(at_once) as pool:
+            waiting = [pool.submit(work, item) for item in items]
+            try:
+                for done in as_completed(waiting):
+                    done.result()
+                    self.step()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                if self.brain.in_batches:  # nobody waits a day for them
+                    self.brain.close_batches()
+                raise
 
-def _all(
-    questions: Sequence[Question], put: Callable[[Question], Marked], at_once: int, step: Callable[[], None]
-) -> list[Marked]:
-    """The questions' marks in their order; `step` is called from this thread alone."""
+    def _put(self, booking: Booking, gateway: Gateway, plan: Plan, question: Question) -> None:
+        """Ask one question and keep its answer. Raises `_Unserved` where it was not really put."""
+        with booking.case(question.id) as tally:
+            try:
+                marked = question.ask(gateway, plan)
+            except AllModelsFailed as error:
+                if BUDGET in error.kinds:
+                    raise _Capped(self._cap) from None
+                if set(error.kinds) <= _UNSERVED:
+                    raise _Unserved(str(error)) from None
+                marked = question.unanswered(str(error))
+            marks = marked.marks if tally.first is None else marked.marks | question.soundness(tally.first)
+            marked = replace(marked, marks=marks, cost_usd=tally.cost_usd)
+            if self.brain.in_batches:
+                marked = replace(marked, latency_ms=None)  # how long a batch took says nothing of the model
+            self.folder.answer(plan.choices[0].key, marked)
 
-    def late(question: Question) -> Marked:
+    def _late(self, model: str, put: Callable[[Question], None], question: Question) -> None:
         try:
-            return put(question)
-        except _Unserved as error:  # it served us before: credit used up, a line cut
-            return Marked(question.id, {}, (), unasked=str(error))
+            put(question)
+        except _Unserved as error:  # it served us before: a cap, credit used up, a line cut
+            self._leave(model, str(error))
 
-    with ThreadPoolExecutor(at_once) as pool:
-        waiting = [pool.submit(late, question) for question in questions]
-        try:
-            for done in as_completed(waiting):
-                done.result()
-                step()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return [done.result() for done in waiting]
+    def _leave(self, model: str, why: str, number: int = 1) -> None:
+        with self._lock:
+            self.unasked.setdefault(model, Counter())[why] += number
+
+    def _judge(self, judge: Choice) -> None:
+        """Have every answer judged that has not been; a verdict that cannot be had is none."""
+        by_id = {question.id: question for question in self.exam.questions}
+        told = self.folder.verdicts()
+        wanted = [
+            (model, case, brief)
+            for (model, case), marked in self.folder.answers().items()
+            if marked.answer is not None
+            and case in by_id
+            and (judge.key, model, case) not in told
+            and (brief := by_id[case].brief(marked.answer)) is not None
+        ]
+        plan = _alone(self.brain.plan("draft", model=judge.key), judge)
+        plan = replace(plan, max_output_tokens=judging.MAX_OUTPUT_TOKENS)
+        booking = Booking(self.purse, self.folder, f"judge {judge.key}")
+        gateway = Gateway(
+            {judge.provider: self.brain.providers[judge.provider]},
+            booking,
+            Prices(batch=self.brain.in_batches),
+        )
+
+        def ask(one: tuple[str, str, Mapping[str, str]]) -> None:
+            model, case, brief = one
+            with booking.case(case):
+                try:
+                    verdict = judging.judge(gateway, self.brain.prompts, plan, model, case, brief)
+                except AllModelsFailed as error:
+                    capped = BUDGET in error.kinds
+                    self._leave(f"judge {judge.key}", self._cap if capped else str(error))
+                    return
+                self.folder.judge(verdict)
+
+        self._all(wanted, ask, judge)
 
 
 class _Unserved(Exception):
-    """The provider does not serve us, whatever it is asked."""
+    """The question was not put, or the provider does not serve us, whatever it is asked."""
 
 
-def _put(question: Question, plan: Plan, provider: Provider, ledger: ScratchLedger, prices: Prices) -> Marked:
-    heard = _Heard(provider)
-    gateway = Gateway({plan.choices[0].provider: heard}, ledger, prices)
-    try:
-        marked = question.ask(gateway, plan)
-    except AllModelsFailed as error:
-        kinds = set(error.kinds)
-        if kinds == {BUDGET}:
-            why = "a cap of routes.toml is reached; raise it under [budget] for this run"
-            return Marked(question.id, {}, (), unasked=why)
-        if kinds <= _UNSERVED:
-            raise _Unserved(str(error)) from None
-        marked = question.unanswered(str(error))
-    if heard.first is None:
-        return marked
-    return replace(marked, marks=marked.marks | question.soundness(heard.first))
+class _Capped(_Unserved):
+    """The cap is reached."""
 
 
-class _Heard:
-    """A provider that keeps the first raw answer, so that it can be marked before it was repaired."""
+def _alone(plan: Plan, choice: Choice) -> Plan:
+    """The plan for one model and nobody in its place; the run's purse is the cap."""
+    return replace(
+        plan,
+        choices=(choice,),
+        caps=(),
+        patience_s=dict.fromkeys(("cheap", "strong"), PATIENCE_S),
+    )
 
-    def __init__(self, provider: Provider) -> None:
-        self.name = provider.name
-        self.first: str | None = None
-        self._provider = provider
 
-    def complete(self, request: ModelRequest, *, deadline_s: float) -> ModelAnswer:
-        answer = self._provider.complete(request, deadline_s=deadline_s)
-        if self.first is None:
-            self.first = answer.text
-        return answer
+def _missing(brain: Brain, exam: Exam) -> int:
+    answered = set(exam.folder.answers()) if exam.folder else set()
+    sat = [choice for choice in exam.choices if choice.provider in brain.providers]
+    missing = sum((c.key, q.id) not in answered for c in sat for q in exam.questions)
+    if exam.judge is not None:
+        told = exam.folder.verdicts() if exam.folder else {}
+        missing += len(sat) * len(exam.questions) - sum(by == exam.judge.key for by, _, _ in told)
+    return missing

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import structlog
@@ -35,6 +35,10 @@ POLL_S = (5.0, 60.0)
 """The first and the longest pause between two looks at a batch."""
 
 log = structlog.get_logger("pipeline.models")
+
+
+class BatchesClosed(BaseException):
+    """The work is ended. Like KeyboardInterrupt it passes by whoever would try again or ask another model."""
 
 
 class BatchApi(Protocol):
@@ -101,9 +105,10 @@ class BatchingProvider:
         """One answer out of a batch. Raises `ModelError` subclasses only."""
         with self._lock:
             if self._closed.is_set():
-                raise ModelTimeout(f"{self.name}: batches are closed", usage=Usage())
+                raise BatchesClosed
             self._number += 1
-            mine = _Waiting(f"call-{self._number}", request)
+            # what a provider may refuse is left out: a line of a batch cannot be mended half-way
+            mine = _Waiting(f"call-{self._number}", replace(request, label=None))
             self._waiting.append(mine)
             self._last_came = time.monotonic()
             starts = not self._gathering
@@ -113,7 +118,7 @@ class BatchingProvider:
         return mine.future.result()
 
     def close(self) -> None:
-        """Cancel the batches under way, best effort; whoever waits gets a timeout."""
+        """Cancel the batches under way, best effort; whoever waits gets `BatchesClosed`."""
         self._closed.set()
         with self._lock:
             under_way = list(self._under_way)
@@ -135,8 +140,10 @@ class BatchingProvider:
         if again:
             threading.Thread(target=self._gather, name=f"{self.name} batches", daemon=True).start()
         try:
+            if self._closed.is_set():
+                raise BatchesClosed
             self._see_through(batch)
-        except ModelError as error:
+        except (ModelError, BatchesClosed) as error:
             _fail(batch, error)
         except BaseException as error:
             _fail(batch, ModelUndecodable(f"{self.name}: the batch ended in {type(error).__name__}"))
@@ -192,9 +199,11 @@ class BatchingProvider:
         pause_s, longest_pause_s = self._poll_s
         ends_at = time.monotonic() + self._longest_s
         while not self._ended(batch_id):
-            if time.monotonic() > ends_at or self._closed.is_set():
+            if self._closed.is_set() or time.monotonic() > ends_at:
                 with contextlib.suppress(ModelError):
                     self._api.cancel(batch_id)
+                if self._closed.is_set():
+                    raise BatchesClosed
                 raise ModelTimeout(f"{self.name}: the batch was not done in time")
             self._closed.wait(pause_s * (0.8 + 0.4 * random.random()))
             pause_s = min(longest_pause_s, pause_s * 1.5)
@@ -208,7 +217,7 @@ class BatchingProvider:
             return False
 
 
-def _fail(batch: Sequence[_Waiting], error: ModelError) -> None:
+def _fail(batch: Sequence[_Waiting], error: BaseException) -> None:
     for one in batch:
         if not one.future.done():
             one.future.set_exception(error)

@@ -12,21 +12,28 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import structlog
 
+from pipeline.db.types import now
 from pipeline.errors import (
     AllModelsFailed,
     BudgetExceeded,
+    ModelBusy,
     ModelError,
     ModelNoKey,
     ModelOverloaded,
+    ModelPaused,
     Usage,
 )
 from pipeline.models.base import Cap, Choice, ModelAnswer, ModelRequest, Provider
+from pipeline.models.breaker import FIRST_PAUSE_S, Admission, Breaker
 from pipeline.models.ledger import Context, Entry, Ledger, Outcome
+from pipeline.models.limits import in_turn
 from pipeline.models.policy import BUDGET, LARGER, Next, after, policy_rows
 from pipeline.models.prices import FREE, Prices
 from pipeline.models.prompts import Rendered, clean, marked_off
@@ -35,7 +42,12 @@ __all__ = ["Answered", "Context", "Gateway", "Plan", "policy_rows"]
 
 BACKOFF_S = 0.5
 LONGEST_CALL_S = 90.0
+PATIENCE_S = {"cheap": 5.0, "strong": 20.0}
+"""How long a call waits for its turn at a limited model, by tier, before the next model is asked."""
+
+_GRACE_S = 15.0
 _SHOWN_ERROR_LENGTH = 1000
+_STEP_BYTES = 128
 _INVALID = "the answer failed its schema or its checks"
 
 T = TypeVar("T")
@@ -48,12 +60,14 @@ class Plan:
     """Which models may be asked, in order (model, backup, safe default), and what they may cost.
 
     `deadline_s` is each call's total deadline by tier; a tier that it lacks gets the longest of them.
+    `patience_s` by tier is how long a call may wait for a limited model; a tier that it lacks does not wait.
     """
 
     choices: tuple[Choice, ...]
     caps: tuple[Cap, ...]
     deadline_s: Mapping[str, float]
     max_output_tokens: int
+    patience_s: Mapping[str, float] = field(default_factory=lambda: PATIENCE_S)
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,8 @@ class Answered(Generic[T]):
 
     `call_id` is its row in `model_calls` (None where the ledger is no store); `prompt` the digest;
     `answered_by` the model name that the provider reported; `cost_usd` and `latency_ms` are sums over all
-    attempts; `attempts` their kinds in order, like ("timeout", "overloaded", "ok").
+    attempts; `attempts` their kinds in order, like ("timeout", "overloaded", "ok"); `certainty` the
+    probability, 0 to 1, of the value of the `label` that was asked for, None where the API tells none.
     """
 
     value: T
@@ -73,6 +88,7 @@ class Answered(Generic[T]):
     cost_usd: Decimal
     latency_ms: int
     attempts: tuple[str, ...]
+    certainty: float | None = None
 
 
 @dataclass
@@ -86,6 +102,7 @@ class _Wanted(Generic[T]):
     schema_name: str
     input: Mapping[str, Any]
     check: Callable[[str], T]
+    label: str | None
     kinds: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     cost_usd: Decimal = Decimal(0)
@@ -103,7 +120,7 @@ class _Try:
 
 
 class Gateway:
-    """Asks models, in order, within the caps. Holds no state of its own: threads share one.
+    """Asks models, in order, within the caps and limits. What it keeps is the ledger's: threads share one.
 
     `providers` by `Choice.provider`; one that is not there is a provider without a key.
     """
@@ -115,11 +132,18 @@ class Gateway:
         prices: Prices,
         *,
         backoff_s: float = BACKOFF_S,
+        first_pause_s: float = FIRST_PAUSE_S,
     ) -> None:
         self._providers = dict(providers)
         self._ledger = ledger
         self._prices = prices
+        self._worst = lru_cache(4096)(self._worst_on)
+        self._breaker = Breaker(ledger.states, first_pause_s)
         self._backoff_s = backoff_s
+
+    def over(self, providers: Mapping[str, Provider], prices: Prices) -> Gateway:
+        """A gateway on the same ledger whose calls go to other providers, at their prices."""
+        return Gateway(providers, self._ledger, prices, backoff_s=self._backoff_s)
 
     def ask(
         self,
@@ -131,14 +155,16 @@ class Gateway:
         schema_name: str,
         input: Mapping[str, Any],
         check: Callable[[str], T],
+        label: str | None = None,
     ) -> Answered[T]:
         """Ask until one answer passes `check`, which returns its value or raises `ModelOutputInvalid`.
 
         `check` is called outside any transaction and must be quick; its error is shown to the model in the
-        one repair try. Not to be called inside a transaction. Raises `AllModelsFailed`, and the store's
-        errors when the ledger cannot be written: then nothing (more) was called.
+        one repair try. `label` is a property of the schema whose value's probability is wanted. Not to be
+        called inside a transaction. Raises `AllModelsFailed`, and the store's errors when the ledger
+        cannot be written: then nothing (more) was called.
         """
-        wanted = _Wanted(plan, prompt, context, schema, schema_name, input, check)
+        wanted = _Wanted(plan, prompt, context, schema, schema_name, input, check, label)
         second_try = True
         for choice in plan.choices:
             attempt = _Try(choice, choice.role, plan.max_output_tokens)
@@ -164,7 +190,7 @@ class Gateway:
 
     def _attempt(self, wanted: _Wanted[T], attempt: _Try) -> Answered[T] | ModelError | None:
         """One attempt with its ledger row: the answer, the error, or None where nothing was called."""
-        choice, context = attempt.choice, wanted.context
+        choice, context, plan = attempt.choice, wanted.context, wanted.plan
         request = _request(wanted, attempt)
         entry = Entry(
             context=context,
@@ -173,23 +199,39 @@ class Gateway:
             role=attempt.role,
             prompt=wanted.prompt.digest,
             prompt_name=wanted.prompt.name,
-            caps=wanted.plan.caps,
-            worst_usd=self._prices.worst(choice, _bytes(request), attempt.max_output_tokens),
+            caps=plan.caps,
+            worst_usd=self._worst(choice, _bytes(request), attempt.max_output_tokens, now().date()),
+            longest_s=max([LONGEST_CALL_S, *plan.deadline_s.values()]) + _GRACE_S,
         )
         provider = self._providers.get(choice.provider)
         if provider is None:
             words = f"{'no such part' if choice.provider in FREE else 'no key is set for'} {choice.provider}"
             self._skip(wanted, entry, ModelNoKey.kind, words)
             return None
+        patience_s = plan.patience_s.get(choice.tier, 0.0)
+        admission: Admission | None = None
         try:
-            call_id = self._ledger.open(entry)
-        except BudgetExceeded as error:
-            self._skip(wanted, entry, BUDGET, str(error))
+            if choice.provider not in FREE:
+                lease_s = patience_s + self._deadline_s(plan, choice) + _GRACE_S
+                admission = self._breaker.enter(choice, lease_s)
+            call_id = in_turn(lambda: self._ledger.open(entry), patience_s)
+        except (ModelPaused, ModelBusy, BudgetExceeded) as error:
+            self._breaker.give_back(admission)
+            self._skip(wanted, entry, BUDGET if isinstance(error, BudgetExceeded) else error.kind, str(error))
             return None
-        return self._call(wanted, entry, call_id, provider, request)
+        except BaseException:
+            self._breaker.give_back(admission)
+            raise
+        return self._call(wanted, entry, call_id, provider, request, admission)
 
     def _call(
-        self, wanted: _Wanted[T], entry: Entry, call_id: int, provider: Provider, request: ModelRequest
+        self,
+        wanted: _Wanted[T],
+        entry: Entry,
+        call_id: int,
+        provider: Provider,
+        request: ModelRequest,
+        admission: Admission | None,
     ) -> Answered[T] | ModelError:
         choice = entry.choice
         answer: ModelAnswer | None = None
@@ -216,18 +258,21 @@ class Gateway:
 
         try:
             answer = provider.complete(request, deadline_s=self._deadline_s(wanted.plan, choice))
-            value = wanted.check(answer.text)
+            value = wanted.check(_restored(answer, choice, wanted))
         except ModelError as error:
             # what our own check says of an answer may quote the customer: it does not go into the ledger
             words = str(error) if answer is None else _INVALID
             ended("failed", error.usage if answer is None else _told(answer, choice), error.kind, words)
             wanted.words.append(f"{choice.key}: {words}")
+            self._breaker.failed(admission, error)
             return error
         except BaseException as error:
             usage = None if answer is None else _told(answer, choice)
             ended("failed", usage, "error", f"the call ended in {type(error).__name__}")
+            self._breaker.give_back(admission)
             raise
         ended("ok", _told(answer, choice))
+        self._breaker.answered(admission)
         return Answered(
             value=value,
             choice=choice,
@@ -237,7 +282,12 @@ class Gateway:
             cost_usd=wanted.cost_usd,
             latency_ms=wanted.latency_ms,
             attempts=tuple(wanted.kinds),
+            certainty=answer.certainty,
         )
+
+    def _worst_on(self, choice: Choice, input_bytes: int, max_output_tokens: int, _day: date) -> Decimal:
+        """The worst price as the price data has it that day; looking it up costs more than all else here."""
+        return self._prices.worst(choice, input_bytes, max_output_tokens)
 
     def _skip(self, wanted: _Wanted[T], entry: Entry, kind: str, words: str) -> None:
         call_id = self._ledger.skip(entry, kind=kind, error=words)
@@ -287,7 +337,7 @@ def _second(error: ModelError, first: _Try) -> _Try | None:
 def _request(wanted: _Wanted[Any], attempt: _Try) -> ModelRequest:
     user = wanted.prompt.user
     if attempt.repair is not None:
-        shown = clean(attempt.repair)[:_SHOWN_ERROR_LENGTH]
+        shown = wanted.prompt.hide(clean(attempt.repair))[:_SHOWN_ERROR_LENGTH]
         if wanted.prompt.fence:  # the error may quote the customer, so it is data too
             shown = marked_off(shown, wanted.prompt.fence)
         user += (
@@ -304,12 +354,22 @@ def _request(wanted: _Wanted[Any], attempt: _Try) -> ModelRequest:
         input=wanted.input,
         max_output_tokens=attempt.max_output_tokens,
         end_user=wanted.context.end_user,
+        label=wanted.label,
     )
 
 
+def _restored(answer: ModelAnswer, choice: Choice, wanted: _Wanted[Any]) -> str:
+    """The answer's text with what was redacted put back; the parts of this process saw it all anyway."""
+    if choice.provider in FREE:
+        return answer.text
+    return wanted.prompt.restore(answer.text, json=wanted.schema is not None)
+
+
 def _bytes(request: ModelRequest) -> int:
+    """The size of what is sent, rounded up, so that requests of like size share one worst price."""
     schema = "" if request.schema is None else json.dumps(request.schema) + request.schema_name
-    return sum(len(text.encode("utf-8", "surrogatepass")) for text in (request.system, request.user, schema))
+    texts = (request.system, request.user, schema)
+    return -(-sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) // _STEP_BYTES) * _STEP_BYTES
 
 
 def _told(answer: ModelAnswer, choice: Choice) -> Usage | None:

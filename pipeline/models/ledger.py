@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,8 +17,9 @@ from pipeline.db.store import Store
 from pipeline.db.tables import model_calls
 from pipeline.db.types import now
 from pipeline.errors import BudgetExceeded
-from pipeline.models import spend
+from pipeline.models import limits, spend
 from pipeline.models.base import Cap, Choice, Usage
+from pipeline.models.breaker import MemoryStates, States, StoreStates, name_of
 
 EXPIRED = "expired"
 _ERROR_LENGTH = 500
@@ -37,7 +40,8 @@ class Context:
 @dataclass(frozen=True)
 class Entry:
     """An attempt about to be made. `number` counts from 1 within one answer wanted; `role` is model,
-    retry, repair, backup or safe_default; `worst_usd` the most that it can cost (0 for what is free)."""
+    retry, repair, backup or safe_default; `worst_usd` the most that it can cost (0 for what is free);
+    `longest_s` the most seconds that any call may be under way."""
 
     context: Context
     choice: Choice
@@ -47,6 +51,7 @@ class Entry:
     prompt_name: str
     caps: tuple[Cap, ...]
     worst_usd: Decimal
+    longest_s: float = 90.0
 
 
 @dataclass(frozen=True)
@@ -64,14 +69,19 @@ class Outcome:
 
 
 class Ledger(Protocol):
-    """Where attempts are written down. `durable` is false where its numbers are no rows of a store."""
+    """Where attempts are written down. `durable` is false where its numbers are no rows of a store.
+
+    `states` are the models' breakers, kept at the same place.
+    """
 
     durable: ClassVar[bool]
+    states: States
 
     def open(self, entry: Entry) -> int:
         """Reserve the worst price in every cap and write the row (state reserved), both or neither.
 
-        Raises `BudgetExceeded`, with nothing reserved, and the store's errors: then no call may be made.
+        Raises `BudgetExceeded`, `ModelBusy` where one of the model's limits is reached, both with nothing
+        reserved, and the store's errors: then no call may be made.
         """
 
     def close(self, call_id: int, outcome: Outcome) -> None:
@@ -88,59 +98,50 @@ class StoreLedger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.states: States = StoreStates(store)
+        # SQLite's own wait for its lock is a poll that starves some of many threads; these queue up instead
+        self._turn = threading.Lock() if store.engine.dialect.name == "sqlite" else contextlib.nullcontext()
 
     def open(self, entry: Entry) -> int:
-        with self._store.write() as connection:
-            call_id = connection.execute(
-                model_calls.insert().values(
-                    **_values(entry),
-                    reserved_usd=entry.worst_usd,
-                    state="reserved",
-                    scopes=sorted({cap.scope for cap in entry.caps}) if entry.worst_usd else [],
-                )
-            ).inserted_primary_key
+        with self._turn, self._store.write() as connection:
+            if limits.limited(entry.choice):
+                limits.admit(connection, name_of(entry.choice), entry.choice, entry.longest_s)
+            values = _values(entry) | {
+                "reserved_usd": entry.worst_usd,
+                "state": "reserved",
+                "scopes": sorted({cap.scope for cap in entry.caps}) if entry.worst_usd else [],
+            }
+            call_id = connection.execute(_INSERT, values).inserted_primary_key
             if entry.worst_usd:
                 spend.reserve(connection, entry.caps, entry.worst_usd)
             assert call_id is not None
             return int(call_id[0])
 
     def close(self, call_id: int, outcome: Outcome) -> None:
-        with self._store.write() as connection:
-            row = connection.execute(
-                sa.select(
-                    model_calls.c.state,
-                    model_calls.c.error_kind,
-                    model_calls.c.reserved_usd,
-                    model_calls.c.cost_usd,
-                    model_calls.c.scopes,
-                )
-                .where(model_calls.c.id == call_id)
-                .with_for_update()
-            ).one()
-            if row.state == "reserved":
+        with self._turn, self._store.write() as connection:
+            values = {f"new_{name}": value for name, value in _outcome_values(outcome).items()}
+            row = connection.execute(_COMPLETE, values | {"call": call_id, "was": "reserved"}).one_or_none()
+            if row is not None:
                 reserved, booked = row.reserved_usd, Decimal(0)
-            elif row.error_kind == EXPIRED:  # we were slower than the sweeper: put its guess right
-                reserved, booked = Decimal(0), row.cost_usd
-            else:
-                return
-            connection.execute(
-                model_calls.update().where(model_calls.c.id == call_id).values(**_outcome_values(outcome))
-            )
+            else:  # perhaps we were slower than the sweeper: put its guess right
+                guess = connection.execute(_EXPIRED, {"call": call_id}).one_or_none()
+                if guess is None:
+                    return
+                row = connection.execute(_COMPLETE, values | {"call": call_id, "was": "unknown"}).one()
+                reserved, booked = Decimal(0), guess.cost_usd
             spend.settle(connection, row.scopes, reserved=reserved, spent=outcome.cost_usd - booked)
 
     def skip(self, entry: Entry, *, kind: str, error: str) -> int:
-        with self._store.write() as connection:
-            key = connection.execute(
-                model_calls.insert().values(
-                    **_values(entry),
-                    reserved_usd=Decimal(0),
-                    cost_usd=Decimal(0),
-                    latency_ms=0,
-                    state="not_called",
-                    error_kind=kind,
-                    error=error[:_ERROR_LENGTH],
-                )
-            ).inserted_primary_key
+        with self._turn, self._store.write() as connection:
+            values = _values(entry) | {
+                "reserved_usd": Decimal(0),
+                "cost_usd": Decimal(0),
+                "latency_ms": 0,
+                "state": "not_called",
+                "error_kind": kind,
+                "error": error[:_ERROR_LENGTH],
+            }
+            key = connection.execute(_INSERT, values).inserted_primary_key
             assert key is not None
             return int(key[0])
 
@@ -190,7 +191,7 @@ class _Scratch:
 
 
 class ScratchLedger:
-    """A ledger in memory, for commands that use no database. Its caps hold within this process."""
+    """A ledger in memory, for commands that use no database. Caps and limits hold within this process."""
 
     durable: ClassVar[bool] = False
 
@@ -198,14 +199,26 @@ class ScratchLedger:
         self._lock = threading.Lock()
         self._calls: list[_Scratch] = []
         self._used: dict[str, Decimal] = {}
+        self._under_way: Counter[str] = Counter()
+        self._next_at: dict[str, datetime] = {}
+        self.states: States = MemoryStates()
 
     def open(self, entry: Entry) -> int:
         with self._lock:
+            model, choice = name_of(entry.choice), entry.choice
+            if choice.at_once is not None:
+                limits.check_at_once(self._under_way[model], choice.at_once)
+            next_at = self._next_at.get(model)
+            if choice.per_minute is not None:
+                next_at = limits.next_slot(next_at, now(), choice.per_minute)
             caps = entry.caps if entry.worst_usd else ()
             for cap in caps:
                 if self._used.get(cap.scope, Decimal(0)) + entry.worst_usd > cap.limit_usd:
                     raise BudgetExceeded(f"{cap.label} is reached", scope=cap.scope)
             self._add(caps, entry.worst_usd)
+            self._under_way[model] += 1
+            if next_at is not None:
+                self._next_at[model] = next_at
             self._calls.append(_Scratch(entry))
             return len(self._calls)
 
@@ -214,6 +227,7 @@ class ScratchLedger:
             call = self._calls[call_id - 1]
             if call.outcome is None:
                 call.outcome = outcome
+                self._under_way[name_of(call.entry.choice)] -= 1
                 caps = call.entry.caps if call.entry.worst_usd else ()
                 self._add(caps, outcome.cost_usd - call.entry.worst_usd)
 
@@ -267,3 +281,27 @@ def _outcome_values(outcome: Outcome) -> dict[str, object]:
         "error_kind": outcome.error_kind,
         "error": None if outcome.error is None else outcome.error[:_ERROR_LENGTH],
     }
+
+
+# Each call runs these twice or more, so they are built once.
+_INSERT = model_calls.insert()
+_COMPLETE = (
+    model_calls.update()
+    .where(model_calls.c.id == sa.bindparam("call"), model_calls.c.state == sa.bindparam("was"))
+    .values(
+        {
+            name: sa.bindparam(f"new_{name}", type_=model_calls.c[name].type)
+            for name in _outcome_values(Outcome("ok", Decimal(0), 0))
+        }
+    )
+    .returning(model_calls.c.reserved_usd, model_calls.c.scopes)
+)
+_EXPIRED = (
+    sa.select(model_calls.c.cost_usd)
+    .where(
+        model_calls.c.id == sa.bindparam("call"),
+        model_calls.c.state == "unknown",
+        model_calls.c.error_kind == EXPIRED,
+    )
+    .with_for_update()
+)

@@ -18,7 +18,8 @@ A file is TOML front matter between two `+++` lines, then a `# system` and a `# 
 
 Variables listed in `customer` hold a customer's text: hidden characters are taken out of it, it is marked
 off by a delimiter that is random per call, and it may stand in the user part only, so that the system
-part is the same bytes from call to call. `{{fence}}` is that delimiter.
+part is the same bytes from call to call. `{{fence}}` is that delimiter. What must not leave is taken out of
+them before anything else (`pipeline.models.redaction`), and put back into the answer by `Rendered.restore`.
 """
 
 from __future__ import annotations
@@ -29,14 +30,15 @@ import secrets
 import threading
 import tomllib
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import ConfigError
+from pipeline.models.redaction import Marks, Redactor
 
 FENCE = "fence"
 _VARIABLE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
@@ -62,13 +64,29 @@ class FrontMatter(BaseModel):
 
 @dataclass(frozen=True)
 class Rendered:
-    """A prompt with its variables filled in: what a model is asked. `fence` marks customer text in `user`."""
+    """A prompt with its variables filled in: what a model is asked. `fence` marks customer text in `user`.
+
+    `marks` stand in `user` for what was taken out of the customer's text.
+    """
 
     name: str
     digest: str
     system: str
     user: str
     fence: str = ""
+    marks: Marks = field(default_factory=Marks, repr=False)
+
+    def restore(self, text: str, *, json: bool) -> str:
+        """A model's answer with what was taken out put back, before anything checks it.
+
+        With `json` the answer is JSON text: what is put into its strings is escaped. Card numbers come
+        back masked, secrets not at all.
+        """
+        return self.marks.restore(text, json=json)
+
+    def hide(self, text: str) -> str:
+        """What quotes a restored answer, with everything hidden again, to be shown to the same model."""
+        return self.marks.hide(text)
 
 
 @dataclass(frozen=True)
@@ -81,10 +99,13 @@ class Prompt:
     front: FrontMatter
     system: str = field(repr=False)
     user: str = field(repr=False)
+    redactor: Redactor = field(default_factory=Redactor, repr=False, compare=False)
 
-    def render(self, **variables: str) -> Rendered:
+    def render(self, known_names: Collection[str] = (), **variables: str) -> Rendered:
         """Fill every variable in one pass: a `{{name}}` inside a value stays what it is.
 
+        `known_names` are people's names that the text may hold, where names are redacted; the variable
+        `customer_name` is one by itself.
         Raises `ConfigError`, naming the file, when a variable is missing, unknown or not text.
         """
         wanted = set(self.front.variables)
@@ -99,23 +120,53 @@ class Prompt:
                     f"{self.path}: the variable {name} must be text, not {type(value).__name__}"
                 )
         fence = _fence(variables.values())
-        values: dict[str, str] = {FENCE: fence}
-        for name, value in variables.items():
-            values[name] = marked_off(clean(value), fence) if name in self.front.customer else value
+        customer = [name for name in self.front.variables if name in self.front.customer]
+        known = [
+            *known_names,
+            *([said] if (said := variables.get("customer_name", ""))[:1].isalpha() else []),
+        ]
+        shown, marks = self.redactor.redact([clean(variables[name]) for name in customer], known)
+        values = {**variables, FENCE: fence}
+        for name, text in zip(customer, shown, strict=True):
+            values[name] = marked_off(text, fence)
+        user = _fill(self.user, values)
         return Rendered(
             name=self.name,
             digest=self.digest,
             system=_fill(self.system, values),
-            user=_fill(self.user, values),
+            user=f"{user}\n\n{_about(marks)}" if marks else user,
             fence=fence,
+            marks=marks,
         )
 
 
-class Prompts:
-    """The folder of prompt files. Each is read once and kept; threads may share it."""
+def _about(marks: Marks) -> str:
+    """What the model is told of the marks: at the very end, so that the prefix stays the same."""
+    gone = [mark for mark in marks.back if mark.startswith(("[card ", "[secret "))]
+    kept = [mark for mark in marks.back if mark not in gone]
+    lines = []
+    if kept:
+        lines.append(
+            f"{', '.join(kept)}: each stands for a true detail that was taken out of the text. Where your "
+            "answer needs the detail, write the mark exactly so; this is no placeholder to be filled."
+        )
+    if gone:
+        lines.append(
+            f"{', '.join(gone)}: a card number or secret that was taken out for good. Leave it out of your "
+            "answer, and ask for none."
+        )
+    return "\n".join(lines)
 
-    def __init__(self, folder: Path) -> None:
+
+class Prompts:
+    """The folder of prompt files. Each is read once and kept; threads may share it.
+
+    `redactor` says what is taken out of customer text; without one, card numbers and secrets are.
+    """
+
+    def __init__(self, folder: Path, redactor: Redactor | None = None) -> None:
         self.folder = Path(folder)
+        self._redactor = redactor or Redactor()
         self._kept: dict[tuple[str, str], Prompt] = {}
         self._lock = threading.Lock()
 
@@ -123,12 +174,14 @@ class Prompts:
         """The prompt of a task's route. Raises `ConfigError` naming file and line."""
         with self._lock:
             if (task, route) not in self._kept:
-                self._kept[task, route] = read_prompt(self.folder / task / f"{route}.md", f"{task}/{route}")
+                prompt = read_prompt(self.folder / task / f"{route}.md", f"{task}/{route}")
+                self._kept[task, route] = replace(prompt, redactor=self._redactor)
             return self._kept[task, route]
 
     def names(self) -> list[str]:
         """`task/route` of every prompt file there is."""
-        return sorted(f"{path.parent.name}/{path.stem}" for path in self.folder.glob("*/*.md"))
+        files = self.folder.glob("*/*.md")  # a README beside them is none
+        return sorted(f"{path.parent.name}/{path.stem}" for path in files if _NAME.match(path.stem))
 
 
 def read_prompt(path: Path, name: str) -> Prompt:

@@ -14,6 +14,7 @@ from pipeline.db.store import Store
 from pipeline.db.types import now
 from pipeline.reports import queries
 from pipeline.reports.rates import Outcomes, Share
+from pipeline.reports.shadows import Missed, missed_escalations
 from pipeline.reports.weeks import Week
 from pipeline.routing.table import Budgets
 
@@ -157,6 +158,7 @@ class Report:
     counts: dict[str, int]
     failures: tuple[tuple[str, int], ...]
     before: WeekLine | None = field(default=None)
+    shadows: tuple[Missed, ...] = ()
 
 
 def report(
@@ -211,6 +213,7 @@ def report(
             counts=queries.counts(connection, start, end),
             failures=queries.failures(connection, start, end),
             before=line[-1] if line else None,
+            shadows=missed_escalations(connection, start, end),
         )
 
 

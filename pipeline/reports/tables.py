@@ -100,7 +100,10 @@ def sections(report: Report) -> list[Table]:
     # a cut with one group says what the headline says
     found = [_cut(cut) for n, cut in enumerate(report.cuts) if n == 0 or len(cut.groups) > 1]
     found[1:1] = [_failures(report), _costs(report)]
-    found += [_escalation(report), _corrected(report), _desk(report)]
+    found.append(_escalation(report))
+    if report.shadows:
+        found.append(_shadows(report))
+    found += [_corrected(report), _desk(report)]
     if report.spent:
         found.append(_spent(report))
     if report.call_errors:
@@ -169,6 +172,14 @@ def _escalation(report: Report) -> Table:
     ]
     rows += [(f"because {reason}", f"{count:,}") for reason, count in escalation.reasons[:12]]
     return Table("Escalation", ("what", "messages"), tuple(rows), f"{escalation.read:,} messages were read.")
+
+
+def _shadows(report: Report) -> Table:
+    rows = tuple((*each.key, each.share.with_interval()) for each in report.shadows)
+    note = (
+        "Of a sample that was kept cheap and read by the strong model too: what should have been escalated."
+    )
+    return Table("Missed escalations", ("by", "of", "missed"), rows, note, words=2)
 
 
 def _corrected(report: Report) -> Table:

@@ -6,10 +6,10 @@ ticket's row is locked first and its version compared, so that of two agents exa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -22,6 +22,7 @@ from pipeline.errors import ConfigError, ConflictError, InputError
 from pipeline.lifecycle import Status
 from pipeline.review import outcomes
 from pipeline.review.agents import Agent
+from pipeline.review.confirming import step_to_confirm
 from pipeline.review.holding import (
     Held,
     decide,
@@ -35,6 +36,7 @@ from pipeline.review.holding import (
 from pipeline.review.replying import answered_message, clean_text, write_reply
 
 CLAIM = timedelta(minutes=15)
+_ROUTE = {Status.ROUTINE: "cheap", Status.ESCALATED: "strong"}
 REJECT_REASONS: dict[str, str] = {
     "wrong_facts": "wrong facts",
     "wrong_tone": "wrong tone",
@@ -80,7 +82,8 @@ class Desk:
 
     `domain_of` gives an inbox's mail domain for Message-IDs, `own_addresses` are the inboxes' addresses,
     which are never answered to. `mark_sent` and `send_again` are the delivery room's: they settle an
-    uncertain reply and move its ticket, within the transaction of the decision.
+    uncertain reply and move its ticket, within the transaction of the decision. `asks` are the tasks at
+    whose caps an agent is asked.
     """
 
     store: Store
@@ -90,6 +93,7 @@ class Desk:
     mark_sent: Settle = _nobody_settles
     send_again: Settle = _nobody_settles
     thresholds: outcomes.Thresholds = field(default_factory=outcomes.Thresholds)
+    asks: frozenset[str] = frozenset()
 
     # --- taking a row -----------------------------------------------------------------------------
 
@@ -342,6 +346,38 @@ class Desk:
                 sa.select(tickets.c.version).where(tickets.c.id == ticket_id)
             ).scalar_one()
             return _decided(row, new, choice, None)
+
+    def confirm(self, review_id: int, agent: Agent, version: int) -> Decided:
+        """Agree that the draft which a cap stopped is written all the same, on the agent's own cap.
+
+        The caps a day, a week, a month and an agent hold nevertheless: where one is reached, the ticket
+        comes back and says so. Raises `InputError` where the row does not ask, `ConflictError` as the
+        other decisions.
+        """
+        with self.store.write() as connection:
+            row = hold(connection, review_id, agent, version)
+            step = step_to_confirm(connection, row.review, self.asks)
+            if step is None:
+                raise InputError("no spend waits for an agreement here; write the answer")
+            if row.ticket["status"] != Status.IN_REVIEW:
+                raise ConflictError(f"ticket {row.ticket['id']} is {_in_words(row.ticket['status'])} by now")
+            decide(connection, row, agent, "confirm", None)
+            why = f"{agent.shown} agreed to pass the cap for a draft"
+            new = move(
+                connection,
+                row.ticket["id"],
+                step,
+                who=agent.who,
+                why=why,
+                confirmed_by=agent.id,
+                route=_ROUTE[step],
+            )
+            return _decided(row, new, "confirm", None)
+
+    def asks_to_confirm(self, review: sa.RowMapping | Mapping[str, Any] | None) -> bool:
+        """Whether the row asks an agent to agree to a draft over a cap."""
+        with self.store.read() as connection:
+            return step_to_confirm(connection, review, self.asks) is not None
 
     def reopen(self, ticket_id: int, agent: Agent, version: int, why: str = "") -> int:
         """Bring a closed or answered ticket back for a person; returns its new version."""

@@ -28,6 +28,7 @@ from pipeline.errors import LeaseLost, ModelError, TriageError
 from pipeline.lifecycle import Status
 from pipeline.steps.drafting import draft
 from pipeline.steps.reading import triage
+from pipeline.steps.shadowing import TASK, take_shadows
 
 if TYPE_CHECKING:
     from pipeline.assembly import Parts
@@ -152,8 +153,16 @@ def run_until_idle(
 ) -> dict[str, int]:
     """Work off everything that is due now, without a broker; returns how often each step was done.
 
-    Tickets whose next start lies in the future (a failed step's next try, an undo window) are left.
+    Tickets whose next start lies in the future (a failed step's next try, an undo window) are left. The
+    sample of kept messages that the strong model reads too comes last.
     """
+    done = _work_off(parts, threads, on_step)
+    if shadowed := take_shadows(parts):
+        done[TASK] = shadowed
+    return done
+
+
+def _work_off(parts: Parts, threads: int, on_step: Callable[[Advanced], None] | None) -> dict[str, int]:
     from concurrent.futures import ThreadPoolExecutor
 
     done: dict[str, int] = {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -15,11 +17,13 @@ from pipeline.db.reviews import open_review
 from pipeline.db.tables import account_facts, drafts, messages, tickets, triages
 from pipeline.db.types import now
 from pipeline.drafting.draft import DraftResult, write_draft
-from pipeline.drafting.threads import load_thread
+from pipeline.drafting.summaries import Summary, summarise
+from pipeline.drafting.threads import Thread, load_thread
 from pipeline.errors import AllModelsFailed, LeaseLost
 from pipeline.lifecycle import Status
 from pipeline.models.gateway import Context
 from pipeline.routing.planning import hashed
+from pipeline.steps.at_cap import agreed, question
 from pipeline.steps.to_a_person import to_a_person
 
 if TYPE_CHECKING:
@@ -41,6 +45,7 @@ def draft(parts: Parts, lease: Lease) -> str:
             )
             .order_by(messages.c.id.desc())
         ).first()
+        agent_id = agreed(connection, ticket)
         fields = connection.execute(
             sa.select(triages.c.fields)
             .where(triages.c.ticket_id == lease.ticket_id)
@@ -62,32 +67,69 @@ def draft(parts: Parts, lease: Lease) -> str:
         route="strong" if strong else "cheap",
         ticket_id=lease.ticket_id,
         message_id=answers.id,
+        agent_id=agent_id,
         end_user=hashed(customer) if customer else None,
     )
-    plan = parts.plan(
-        task, ticket_id=lease.ticket_id, customer=customer, inbox=ticket.inbox, topic=ticket.topic
-    )
+    whose = {"ticket_id": lease.ticket_id, "customer": customer, "inbox": ticket.inbox, "topic": ticket.topic}
+    plan = parts.plan(task, **whose, agent_id=agent_id, confirmed=agent_id is not None)
+    summariser = partial(_summary, parts, context, whose)
+    written: DraftResult | None = None
     try:
-        written = write_draft(parts.gateway, parts.prompts, plan, context, thread, strong=strong)
-    except AllModelsFailed as error:
-        capped = "budget" in error.kinds
-        why = (
-            "The spend cap is reached; a person answers."
-            if capped
-            else f"No model could draft a reply ({', '.join(error.kinds)}); a person answers."
+        written = write_draft(
+            parts.gateway, parts.prompts, plan, context, thread, strong=strong, summariser=summariser
         )
-        return to_a_person(parts, lease, task, "budget" if capped else "failed_draft", why)
-    if "budget" in written.attempts and parts.routes.tasks[task].at_cap == "human":
-        why = "The spend cap for drafts is reached; a person answers."
-        return to_a_person(parts, lease, task, "budget", why)
+        kinds = written.attempts
+    except AllModelsFailed as error:
+        kinds = error.kinds
+    if "budget" in kinds and (written is None or written.source == "template"):
+        at_cap = parts.routes.tasks[task].at_cap
+        if at_cap == "ask":
+            return to_a_person(parts, lease, task, "budget", question(parts, plan, thread, strong=strong))
+        if at_cap == "cheaper" and strong:
+            cheaper = _by_cheap_model(parts, context, whose, thread, summariser)
+            if cheaper is not None:
+                written, strong = cheaper, False
+        if written is None or at_cap == "human":
+            why = "The spend cap for drafts is reached; a person answers."
+            return to_a_person(parts, lease, task, "budget", why)
+    elif written is None:
+        why = f"No model could draft a reply ({', '.join(kinds)}); a person answers."
+        return to_a_person(parts, lease, task, "failed_draft", why)
     with parts.store.write() as connection:
         if leases.hold(connection, lease) != lease.version:
             raise LeaseLost(f"ticket {lease.ticket_id}: it changed while the draft was written")
-        draft_id = _store_draft(connection, lease.ticket_id, answers.id, task, strong, written)
-        reason, detail = _why_review(written, strong, ticket.decision or "")
-        move(connection, lease.ticket_id, Status.IN_REVIEW, who=task, why=detail)
+        draft_id = _store_draft(connection, lease.ticket_id, answers.id, strong, written)
+        lesser = not strong and lease.status is Status.ESCALATED
+        reason, detail = _why_review(written, strong, lesser, ticket.decision or "")
+        move(connection, lease.ticket_id, Status.IN_REVIEW, who=task, why=detail, confirmed_by=None)
         open_review(connection, lease.ticket_id, reason, detail, draft_id=draft_id)
     return f"drafted by {written.choice.key}"
+
+
+def _by_cheap_model(
+    parts: Parts,
+    context: Context,
+    whose: Mapping[str, Any],
+    thread: Thread,
+    summariser: Callable[[Thread], Summary],
+) -> DraftResult | None:
+    """What the cheap model drafts of a ticket whose strong draft a cap stopped; None where it cannot."""
+    plan = parts.plan("routine", **whose)
+    context = replace(context, task="routine", route="cheap")
+    try:
+        written = write_draft(
+            parts.gateway, parts.prompts, plan, context, thread, strong=False, summariser=summariser
+        )
+    except AllModelsFailed:
+        return None
+    return None if written.source == "template" else written
+
+
+def _summary(parts: Parts, context: Context, whose: Mapping[str, Any], thread: Thread) -> Summary:
+    """The older messages of a thread that is too long, in short; as the task `summary` pays for it."""
+    plan = parts.plan("summary", **whose)
+    context = replace(context, task="summary", route="cheap")
+    return summarise(parts.gateway, parts.prompts, plan, context, thread)
 
 
 def _look_up(parts: Parts, lease: Lease, address: str, fields: dict[str, Any]) -> dict[str, Any] | None:
@@ -104,7 +146,7 @@ def _look_up(parts: Parts, lease: Lease, address: str, fields: dict[str, Any]) -
 
 
 def _store_draft(
-    connection: sa.Connection, ticket_id: int, message_id: int, task: str, strong: bool, written: DraftResult
+    connection: sa.Connection, ticket_id: int, message_id: int, strong: bool, written: DraftResult
 ) -> int:
     return int(
         connection.execute(
@@ -114,7 +156,7 @@ def _store_draft(
                 message_id=message_id,
                 call_id=written.call_id,
                 route="strong" if strong else "cheap",
-                task=task,
+                task="draft" if strong else "routine",
                 source=written.source,
                 provider=written.choice.provider,
                 model=written.choice.key,
@@ -135,8 +177,10 @@ def _store_draft(
     )
 
 
-def _why_review(written: DraftResult, strong: bool, decision: str) -> tuple[str, str]:
-    """The reason of the review row, and its sentence."""
+def _why_review(written: DraftResult, strong: bool, lesser: bool, decision: str) -> tuple[str, str]:
+    """The reason of the review row, and its sentence. A `lesser` draft stands in for a strong one."""
+    if lesser:
+        return "budget", f"{decision} The spend cap is reached: drafted by {written.choice.key}.".strip()
     if written.source != "template":
         return "draft", f"{decision} Drafted by {written.choice.key}.".strip()
     failed = [kind for kind in written.attempts if kind not in ("ok", "no_key")]

@@ -16,11 +16,12 @@ from pipeline.db.tables import messages, tickets, triages
 from pipeline.db.types import now
 from pipeline.errors import AllModelsFailed
 from pipeline.lifecycle import Status
-from pipeline.models.gateway import Context
+from pipeline.models.gateway import Context, Plan
+from pipeline.models.prices import FREE
 from pipeline.routing.planning import hashed
 from pipeline.steps.to_a_person import to_a_person
-from pipeline.triage.escalation import Decision
-from pipeline.triage.reading import Reading, read
+from pipeline.triage.escalation import Decision, confidence_needed
+from pipeline.triage.reading import Reading, only, read
 from pipeline.triage.schema import EMOTIONS, URGENCIES
 
 if TYPE_CHECKING:
@@ -66,11 +67,21 @@ def triage(parts: Parts, lease: Lease) -> str:
             body=unread.new_text or unread.text,
             received=min(unread.sent_at or unread.received_at, unread.received_at),
             thread_length=length,
+            calibration=parts.calibration,
+            second=_second_reader(parts, ticket),
+            known_names=[name for name in (ticket.customer_name, unread.from_name) if name],
         )
     except AllModelsFailed as error:
-        why = f"No model could read the message ({', '.join(error.kinds)})."
-        return to_a_person(parts, lease, "triage", "failed_triage", why, read_message=unread.id)
-    capped = "budget" in reading.answered.attempts and parts.routes.tasks["triage"].at_cap == "human"
+        reason, why = "failed_triage", f"No model could read the message ({', '.join(error.kinds)})."
+        if "budget" in error.kinds:
+            reason, why = "budget", "The spend cap for reading is reached; a person decides."
+        return to_a_person(parts, lease, "triage", reason, why, read_message=unread.id)
+    # a backup that fitted under the cap has read it as well as any; `ask` is a person too: they read it
+    capped = (
+        "budget" in reading.answered.attempts
+        and reading.answered.choice.provider in FREE
+        and parts.routes.tasks["triage"].at_cap != "cheaper"
+    )
     with parts.store.write() as connection:
         leases.hold(connection, lease)
         reading = _with_what_stands(connection, lease.ticket_id, unread, reading)
@@ -98,6 +109,22 @@ def triage(parts: Parts, lease: Lease) -> str:
     return f"{reading.answer.topic} → {reading.decision.route}"
 
 
+def _second_reader(parts: Parts, ticket: sa.Row[Any]) -> Plan | None:
+    """The other cheap model that routes.toml names to read along, where it can be asked."""
+    model = parts.routes.tasks["triage"].second_model
+    if model is None:
+        return None
+    plan = parts.plan(
+        "triage",
+        ticket_id=ticket.id,
+        customer=ticket.customer_address,
+        model=model,
+        inbox=ticket.inbox,
+        topic=ticket.topic,
+    )
+    return only(plan, model)
+
+
 def _unread(ticket_id: int) -> sa.Select[Any]:
     return (
         sa.select(messages)
@@ -122,6 +149,10 @@ def _store_reading(connection: sa.Connection, ticket_id: int, message_id: int, r
             topic=answer.topic,
             other_topics=answer.other_topics,
             confidence=answer.confidence,
+            stated=reading.signals.stated,
+            certainty=reading.signals.certainty,
+            agreed=reading.signals.agreed,
+            calibrated=reading.calibrated,
             language=answer.language,
             urgency=answer.urgency,
             emotion=answer.emotion,
@@ -177,7 +208,8 @@ def _ticket_columns(
     urgency = max((answer.urgency, *(row.urgency for row in unanswered)), key=URGENCIES.index)
     emotion = max((answer.emotion, *(row.emotion for row in unanswered)), key=EMOTIONS.index)
     # "And? Still nothing!" says nothing of the matter: the thread's topic stands.
-    unsure = answer.clarity == "vague" or answer.confidence < parts.routes.rule.confidence_below
+    needed = confidence_needed(parts.routes.rule, reading.calibrated)
+    unsure = answer.clarity == "vague" or answer.confidence < needed
     name = ticket.topic if ticket.topic and unsure else answer.topic
     topic = parts.routes.topics.get(name)
     return {

@@ -25,6 +25,15 @@ def to_a_person(
             connection.execute(
                 messages.update().where(messages.c.id == read_message).values(triaged_at=now())
             )
-        move(connection, lease.ticket_id, Status.IN_REVIEW, who=step, why=why, route="human", decision=why)
+        move(
+            connection,
+            lease.ticket_id,
+            Status.IN_REVIEW,
+            who=step,
+            why=why,
+            route="human",
+            decision=why,
+            confirmed_by=None,
+        )
         open_review(connection, lease.ticket_id, reason, why)
     return f"to a person: {reason}"

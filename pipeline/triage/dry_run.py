@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pipeline.db.store import Store
 from pipeline.db.tables import messages, triages
 from pipeline.db.types import now
-from pipeline.routing.table import Routes
+from pipeline.routing.table import LOCAL, Routes
 from pipeline.triage.escalation import decide
 from pipeline.triage.schema import Fields, TriageAnswer
 
@@ -119,6 +119,7 @@ def dry_run(store: Store, routes: Routes, since: datetime) -> DryRun:
                 text=f"{row.subject}\n{row.new_text or row.text}",
                 thread_length=row.length,
                 checked=row.checked,
+                calibrated=row.calibrated or row.model == LOCAL,
             )
             counts[row.route, decision.route] += 1
             if row.route != decision.route:

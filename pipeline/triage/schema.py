@@ -63,7 +63,11 @@ def _lower(value: object) -> object:
 
 
 class TriageAnswer(_Closed):
-    """One reading of one message. `confidence` is the reader's own, 0 to 1."""
+    """One reading of one message.
+
+    `confidence`, 0 to 1, is the probability that topic, urgency, emotion and clarity are all right as far as
+    the route hangs on them: the reader's own, and after `calibration` the measured one.
+    """
 
     topic: str
     other_topics: list[str] = []
@@ -93,7 +97,10 @@ def json_schema(topics: Collection[str]) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "topic": {"type": "string", "enum": list(topics)},
         "other_topics": {"type": "array", "items": {"type": "string", "enum": list(topics)}},
-        "confidence": {"type": "number", "description": "0 to 1: how sure that topic and route are right"},
+        "confidence": {
+            "type": "number",
+            "description": "0 to 1: your probability that topic, urgency, emotion and clarity are all right",
+        },
         "language": {"type": "string", "description": "ISO 639-1 code of the message"},
         "urgency": {"type": "string", "enum": list(URGENCIES)},
         "emotion": {"type": "string", "enum": list(EMOTIONS)},

@@ -143,6 +143,11 @@ def settle(parts: Parts, agent: Bearer, review_id: Number, body: Settling) -> Re
     return _done(parts, parts.desk.resolve_uncertain(review_id, agent, body.version, body.choice))
 
 
+@router.post("/api/v1/reviews/{review_id}/confirm", summary="Agree to a draft that a spend cap stopped")
+def confirm(parts: Parts, agent: Bearer, review_id: Number, body: _Body) -> Response:
+    return _done(parts, parts.desk.confirm(review_id, agent, body.version))
+
+
 @router.post("/api/v1/reviews/{review_id}/note", summary="Leave a note for colleagues")
 def note(parts: Parts, agent: Bearer, review_id: Number, body: Noting) -> Response:
     parts.desk.note(review_id, agent, body.text)

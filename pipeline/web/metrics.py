@@ -24,6 +24,7 @@ from pipeline.db.types import now
 from pipeline.ingest import uids
 from pipeline.ingest.mailboxes import mailboxes_of
 from pipeline.lifecycle import WORKED, Status
+from pipeline.models.spend import CapUse, caps_in_use
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 CALL_STATES = ("reserved", "ok", "failed", "unknown", "not_called")
@@ -147,6 +148,27 @@ def _spend(connection: sa.Connection) -> Iterator[GaugeMetricFamily]:
         "US dollars reserved for calls under way.",
         float(row.reserved_usd) if row else 0,
     )
+    spent, limit, alarm = (
+        GaugeMetricFamily(name, words, labels=["cap", "of"])
+        for name, words in (
+            ("triage_cap_used_usd", "US dollars spent and reserved under a cap of the present time."),
+            ("triage_cap_limit_usd", "The cap, as it stood at the last reservation."),
+            ("triage_cap_alarm", "1 once the cap's share for an alarm was passed."),
+        )
+    )
+    for cap in caps_in_use(connection):
+        labels = [cap.kind, _of(cap)]
+        spent.add_metric(labels, float(cap.spent_usd + cap.reserved_usd))
+        limit.add_metric(labels, float(cap.limit_usd))
+        alarm.add_metric(labels, 0 if cap.alarmed_at is None else 1)
+    yield spent
+    yield limit
+    yield alarm
+
+
+def _of(cap: CapUse) -> str:
+    """Whose cap it is: the task, route, inbox or agent; "" for the caps of all. No date: a series must last."""
+    return ":".join(cap.scope.split(":")[1:-1])
 
 
 def _inboxes(connection: sa.Connection) -> Iterator[GaugeMetricFamily]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from pipeline.db.store import Store
@@ -43,8 +44,9 @@ class WebParts:
 
     `public_url` is where agents reach the page: its scheme decides on secure cookies, its origin on which
     forms are taken. `inbox_names` are shown even while empty. `report` computes a week ("2026-W47",
-    None for the present one). `webhook_limit` says how many bytes of body a webhook source may send, or
-    raises `NotFoundError`; without it `webhook_limit_bytes` holds for all.
+    None for the present one). `evaluations` is the folder in which `triage eval` keeps its runs.
+    `webhook_limit` says how many bytes of body a webhook source may send, or raises `NotFoundError`;
+    without it `webhook_limit_bytes` holds for all.
     """
 
     store: Store
@@ -56,6 +58,7 @@ class WebParts:
     hint: Callable[[int], None] = _no_hint
     ready: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     inbox_names: tuple[str, ...] = ()
+    evaluations: Path | None = None
     report: Callable[[str | None], Report] | None = None
     webhook_limit: Callable[[str], int] | None = None
     webhook_limit_bytes: int = 41_943_040

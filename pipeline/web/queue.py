@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from pipeline.lifecycle import Status
+from pipeline.models.spend import caps_in_use
 from pipeline.review import queue
 from pipeline.review.queue import Filters
 from pipeline.review.view import view
@@ -83,6 +84,8 @@ def queue_page(
     if partial:
         return page(request, "_rows.html", session, rows=found.rows, next=found.next, asked=asked)
     counts = queue.counts(parts.store)
+    with parts.store.read() as connection:
+        alarms = [cap for cap in caps_in_use(connection) if cap.alarmed_at is not None]
     return page(
         request,
         "queue.html",
@@ -91,6 +94,7 @@ def queue_page(
         next=found.next,
         asked=asked,
         counts=counts,
+        alarms=alarms,
         newest=queue.newest_id(parts.store),
         topics=sorted(parts.routes.topics),
         languages=parts.routes.languages,

@@ -138,6 +138,17 @@ def settle(
     )  # fmt: skip
 
 
+@router.post("/reviews/{review_id}/confirm")
+def confirm(
+    request: Request, parts: Parts, session: MayChange, review_id: Number, version: Version, back: Text = ""
+) -> Response:
+    """Have the draft written that a spend cap stopped."""
+    return _decide(
+        request, parts, session, review_id,
+        lambda agent: parts.desk.confirm(review_id, agent, version), back,
+    )  # fmt: skip
+
+
 # --- what leaves the row open ---------------------------------------------------------------------------
 
 
@@ -312,6 +323,7 @@ def _show(
         review=review,
         draft=draft,
         can_answer=review is not None and found.ticket["status"] == Status.IN_REVIEW,
+        asks_spend=parts.desk.asks_to_confirm(review),
         uncertain=review is not None and found.ticket["status"] == Status.SEND_UNCERTAIN,
         typed=typed,
         typed_instead=typed_instead,

@@ -85,3 +85,14 @@ def test_the_schema_and_the_model_say_the_same_in_the_strict_form_of_both_provid
     shown = ANSWER_SCHEMA["properties"]["claims"]["items"]["properties"]
     assert list(own) == list(shown)
     assert own["supported_by"]["enum"] == shown["supported_by"]["enum"]
+
+
+def test_what_nobody_sees_is_taken_out_and_a_question_that_the_reply_lacks_is_dropped() -> None:
+    hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "secret")
+    reply = f"Hel\u200blo,{hidden} which order?"
+    found = read_answer(
+        answer(reply=reply, asks=["which order?", "which card?"], why="See customer-text-00ff.")
+    )
+    assert found.reply == "Hello, which order?"
+    assert found.asks == ["which order?"]
+    assert "customer-text" not in found.why

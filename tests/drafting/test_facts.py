@@ -30,9 +30,9 @@ def test_an_amount_is_one_amount_however_it_is_written() -> None:
     ]  # fmt: skip
 
 
-def test_a_date_is_one_date_in_seven_languages() -> None:
+def test_a_date_is_one_date_in_eight_languages() -> None:
     spellings = ("May 3rd, 2026", "3. Mai 2026", "3 mai 2026", "3 de mayo de 2026", "3 maggio 2026")
-    for text in (*spellings, "3 mei 2026", "3 de maio de 2026", "2026-05-03"):
+    for text in (*spellings, "3 mei 2026", "3 de maio de 2026", "3 maja 2026", "2026-05-03"):
         assert found(f"on {text}, then", "date") == [frozenset({"2026-05-03"})], text
     (numeric,) = found("am 03.05.2026 gebucht", "date")
     assert same("date", numeric, frozenset({"*-05-03"}))
@@ -60,6 +60,11 @@ def test_a_date_is_one_date_in_seven_languages() -> None:
         ("http://192.0.2.7:8080/x", "192.0.2.7"),
         ("javascript:alert(1)", "javascript:"),
         ("www.evil.com", "evil.com"),
+        ("https&amp;#58;//evil.example", "evil.example"),
+        ("go to evil dot com now", "evil.com"),
+        ("evil kropka pl", "evil.pl"),
+        ("пример.рф/x", "xn--e1afmkfd.xn--p1ai"),
+        ("evil.rip", "evil.rip"),
     ],
 )
 def test_a_link_is_found_in_every_disguise(text: str, host: str) -> None:

@@ -1,4 +1,4 @@
-"""Promises are told from talk about promises, in seven languages."""
+"""Promises are told from talk about promises, in eight languages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from pipeline.drafting.promises import mentions_in, promises_in, speaks_of
 
 PROMISES = {
     "refund": """
+Zwrócimy Państwu całą kwotę.
+Pieniądze zostaną zwrócone na Państwa konto.
+Zwrot został zatwierdzony.
+You will get 500 EUR.
 Você tem direito a um reembolso.
 Creditaremos o valor na sua fatura.
 U krijgt een tegoed van 20 euro.

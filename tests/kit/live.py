@@ -29,8 +29,16 @@ def live_parts(home: Path, database_url: str, *, inboxes: str = INBOXES, **setti
     if not (home / "cache").exists():
         (home / "cache").symlink_to(CACHE, target_is_directory=True)
     (home / "inboxes.toml").write_text(inboxes.format(home=home.as_posix()), encoding="utf-8")
-    made = load(home=home, database_url=database_url, **settings)
+    made = load(home=home, database_url=database_url, **{"undo_s": 0, **settings})
     return open_parts(made, Store(made.database))
+
+
+def close(parts: Parts) -> None:
+    """Give back the store's connections, and those of the SDKs' clients."""
+    for provider in parts.providers.values():
+        if callable(end := getattr(provider, "close", None)):
+            end()
+    parts.store.close()
 
 
 def mail(

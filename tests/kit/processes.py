@@ -88,6 +88,7 @@ class Installation:
             "log_format": "json",
             "worker_threads": 3,
             "sweep_s": 0.5,
+            "undo_s": 0,
             **settings,
         }
         if broker_url:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import AllModelsFailed
-from pipeline.models.batching import BatchApi, BatchingProvider
+from pipeline.models.batching import BatchApi, BatchesClosed, BatchingProvider
 from pipeline.models.gateway import Context, Gateway, Plan
 from pipeline.models.ledger import ScratchLedger
 from pipeline.models.prices import Prices
@@ -146,6 +146,6 @@ def test_who_ends_the_work_cancels_the_batch(name: str) -> None:
             while not server.batches:
                 pass
             provider.close()
-            with pytest.raises(AllModelsFailed):
+            with pytest.raises(BatchesClosed):
                 waiting.result(10)
         assert all(batch.cancelled for batch in server.batches.values())

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from pipeline.db.store import Store
-from pipeline.errors import AllModelsFailed, SchemaError, UnreachableError
+from pipeline.errors import AllModelsFailed, SchemaError, TriageError, UnreachableError
 from pipeline.models.base import Cap, ModelAnswer, ModelRequest, Usage
-from pipeline.models.gateway import Context, Gateway, Plan
+from pipeline.models.gateway import Answered, Context, Gateway, Plan
 from pipeline.models.ledger import ScratchLedger
 from tests.kit import model_replies as replies
 from tests.models.conftest import CHOICES, PROMPT, SCHEMA, Door, check
@@ -86,7 +90,69 @@ def test_an_answer_without_usage_is_booked_at_its_worst_price(door: Door) -> Non
     assert answered.cost_usd == row.cost_usd == row.reserved_usd > 0
 
 
-def test_no_call_is_made_when_the_ledger_cannot_be_written(door: Door, tmp_path: object) -> None:
+def put(gateway: Gateway, plan: Plan) -> Answered[str]:
+    return gateway.ask(
+        plan, PROMPT, Context("triage", "cheap"), schema=SCHEMA, schema_name="triage", input={}, check=check
+    )
+
+
+def its_table_is_gone(store: Store) -> None:
+    with store.write() as connection:
+        connection.execute(sa.text("ALTER TABLE model_calls RENAME TO gone"))
+
+
+def its_file_was_moved_away(store: Store) -> None:
+    path = Path(str(store.url.database))
+    path.rename(path.with_suffix(".moved"))
+
+
+def it_is_read_only(store: Store) -> None:
+    if store.engine.dialect.name == "sqlite":
+        read_only = "PRAGMA query_only = ON"
+        sa.event.listen(store.engine, "connect", lambda connection, _: connection.execute(read_only))
+        return
+    with store.write() as connection:
+        connection.execute(
+            sa.text(f"ALTER DATABASE {store.url.database} SET default_transaction_read_only = on")
+        )
+
+
+def it_takes_no_connections(store: Store) -> None:
+    server = sa.create_engine(store.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(sa.text(f"ALTER DATABASE {store.url.database} ALLOW_CONNECTIONS false"))
+    server.dispose()
+
+
+@pytest.mark.parametrize(
+    ("database", "stop"),
+    [
+        ("sqlite_url", its_table_is_gone),
+        ("sqlite_url", its_file_was_moved_away),
+        ("sqlite_url", it_is_read_only),
+        ("postgres_url", its_table_is_gone),
+        ("postgres_url", it_is_read_only),
+        ("postgres_url", it_takes_no_connections),
+    ],
+)
+def test_no_call_is_made_when_the_ledger_cannot_be_written(
+    door: Door, database: str, stop: Callable[[Store], None], request: pytest.FixtureRequest
+) -> None:
+    door.store = Store(request.getfixturevalue(database))
+    gateway = door.gateway()
+    plan = door.plan("openai", "anthropic", "local")
+    assert put(gateway, plan).attempts == ("ok",)
+    before = len(door.server.journal)
+    stop(door.store)
+    door.store.close()  # the pool makes new connections, as after a restart
+    for _ in range(3):
+        with pytest.raises((TriageError, DBAPIError)):
+            put(gateway, plan)
+    assert len(door.server.journal) == before
+    door.store.close()
+
+
+def test_no_call_is_made_without_a_database(door: Door, tmp_path: Path) -> None:
     empty = Store(f"sqlite:///{tmp_path}/empty.db")
     gone = Store("postgresql://nobody@127.0.0.1:1/nothing")
     for store, error in ((empty, SchemaError), (gone, UnreachableError)):
@@ -95,6 +161,35 @@ def test_no_call_is_made_when_the_ledger_cannot_be_written(door: Door, tmp_path:
             door.ask(door.plan("openai", "anthropic", "local"))
         store.close()
     assert door.server.journal == []
+
+
+def test_a_label_is_asked_for_and_its_certainty_told(door: Door) -> None:
+    class Sure:
+        name = "openai"
+
+        def complete(self, request: ModelRequest, *, deadline_s: float) -> ModelAnswer:
+            sure = {"topic": 0.75}.get(request.label or "")
+            return ModelAnswer('{"topic": "billing"}', Usage(10, output_tokens=5), "m", certainty=sure)
+
+    door.providers["openai"] = Sure()
+
+    def ask(label: str | None) -> float | None:
+        return (
+            door.gateway()
+            .ask(
+                door.plan("openai"),
+                PROMPT,
+                Context("triage", "cheap"),
+                schema=SCHEMA,
+                schema_name="triage",
+                input={},
+                check=check,
+                label=label,
+            )
+            .certainty
+        )
+
+    assert (ask("topic"), ask(None)) == (0.75, None)
 
 
 def test_a_check_that_breaks_still_settles_the_call(door: Door) -> None:

@@ -50,6 +50,14 @@ def languages() -> LanguageReader:
         ("non funziona", "it"),
         ("waar blijft mijn pakje", "nl"),
         ("gdzie jest paczka", "pl"),
+        ("nou, dan wacht ik nog even", "nl"),
+        ("ainda nada da encomenda", "pt"),
+        ("sigue sin llegar", "es"),
+        ("toujours rien reçu", "fr"),
+        ("ancora nessuna risposta", "it"),
+        ("leider immer noch nichts", "de"),
+        ("nadal brak odpowiedzi", "pl"),
+        ("still nothing here", "en"),
     ],
 )
 def test_short_texts_get_their_language(languages: LanguageReader, text: str, code: str) -> None:
@@ -96,6 +104,43 @@ def test_anger_is_seen(reads: Reads, body: str) -> None:
 )
 def test_plain_requests_are_calm(reads: Reads, body: str) -> None:
     assert reads(body)["emotion"] == "calm"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "You are liars. I have asked four times and got the same rubbish answer. Cancel it now or I call my bank.",
+        "Danke für nichts. Die dritte Lieferung in Folge kaputt, so ein Schrott!",
+        "Merci pour rien, encore un colis perdu. Vous vous moquez du monde !",
+        "Gracias por nada, tercera vez que llega roto. Qué vergüenza de servicio.",
+        "Complimenti davvero, terza volta che arriva rotto. Che schifo di servizio.",
+        "Bedankt voor niks, weer een kapot pakket. Wat een waardeloze winkel.",
+        "Parabéns, mais uma encomenda perdida. Que serviço horrível!",
+        "Dzięki za nic, kolejna paczka zniszczona. Żenada!",
+    ],
+)
+def test_sarcasm_and_contempt_are_displeasure_in_eight_languages(reads: Reads, body: str) -> None:
+    assert reads(body)["emotion"] in ("frustrated", "angry")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Damn, that was quick. Love it, thanks so much!",
+        "Holy shit, the new version is amazing. Great work!",
+        "Since the update every entry appears twice, restarting did not help.",
+        "Ich habe ein anderes Kabel versucht, das Ergebnis ist dasselbe.",
+        "Bitte stornieren Sie die Bestellung 4711 und erstatten Sie den Betrag.",
+    ],
+)
+def test_strong_words_of_joy_and_sober_trouble_are_calm(reads: Reads, body: str) -> None:
+    assert reads(body)["emotion"] == "calm"
+
+
+def test_a_polite_closing_does_not_make_up_for_contempt(reads: Reads) -> None:
+    body = "What a pathetic joke of a company, I hate dealing with you. You lost my parcel again."
+    closing = " Thanks, I hope to hear from you. Have a nice day. Best wishes."
+    assert reads(body + closing)["emotion"] in ("frustrated", "angry")
 
 
 def test_weariness_and_worry_are_told_apart(reads: Reads) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -131,6 +134,108 @@ def test_a_server_that_takes_no_output_limit_at_all_is_refused(
     server.answer_by(picky("max_tokens", "max_completion_tokens"))
     with pytest.raises(ModelRejected, match="max_completion_tokens"):
         provider.complete(REQUEST, deadline_s=20)
+
+
+LABELLED = replace(REQUEST, label="topic")
+
+
+def with_tokens(text: str, *tokens: tuple[str, float], whole: bool = True) -> replies.Reply:
+    """A completion of `text` whose tokens are these; `whole` False leaves their bytes out."""
+    content = [
+        {"token": token, "logprob": log, "bytes": list(token.encode()) if whole else None, "top_logprobs": []}
+        for token, log in tokens
+    ]
+    body = {
+        "model": "gpt-6-luna-2026-09-01",
+        "choices": [
+            {"message": {"content": text}, "finish_reason": "stop", "logprobs": {"content": content}}
+        ],
+        "usage": {"prompt_tokens": 40, "completion_tokens": 9},
+    }
+    return replies.Reply("ok", raw=json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_certainty_is_the_product_of_the_tokens_of_the_topics_value(
+    server: ModelServer, provider: OpenAIProvider, whole: bool
+) -> None:
+    text = '{"summary": "größer: \\"topic\\": \\"refund\\"", "topic": "order_shipping", "confidence": 1}'
+    half = text.index("_shipping")
+    head, tail = text[: text.index('"order_')], text[text.index('", "confidence') :]
+    assert head + '"order' + text[half : half + 9] + tail == text
+    server.script(
+        with_tokens(text, (head, -3.0), ('"order', -0.1), ("_shipping", -0.2), (tail, -3.0), whole=whole)
+    )
+    answer = provider.complete(LABELLED, deadline_s=20)
+    assert answer.certainty == pytest.approx(math.exp(-0.3))
+    assert server.journal[-1].seen.body["logprobs"] is True
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        [],
+        [('{"topic": "other"', -0.1)],
+        [('{"topic": "refund"}', -0.1)],
+        [('{"topic": "other"}', float("nan"))],
+        [("the whole", -0.1), ("thought", -0.1), ('{"topic": "other"}', -0.1)],
+    ],
+)
+def test_tokens_that_are_not_the_answers_tell_nothing(
+    server: ModelServer, provider: OpenAIProvider, tokens: list[tuple[str, float]]
+) -> None:
+    server.script(with_tokens('{"topic": "other"}', *tokens))
+    assert provider.complete(LABELLED, deadline_s=20).certainty is None
+
+
+def test_an_answer_without_the_label_or_without_probabilities_is_an_answer_all_the_same(
+    server: ModelServer, provider: OpenAIProvider
+) -> None:
+    server.script(with_tokens('{"other": 1}', ('{"other": 1}', -0.1)), replies.ok({"topic": "other"}))
+    assert provider.complete(LABELLED, deadline_s=20).certainty is None
+    assert provider.complete(LABELLED, deadline_s=20).certainty is None
+
+
+def test_probabilities_are_asked_for_where_a_label_is_named_and_of_openai_without_reasoning() -> None:
+    assert "logprobs" not in arguments(REQUEST, official=True)
+    official, other = arguments(LABELLED, official=True), arguments(LABELLED, official=False)
+    assert (official["logprobs"], official["reasoning_effort"]) == (True, "none")
+    assert other["logprobs"] is True
+    assert "reasoning_effort" not in other
+
+
+def test_a_server_without_probabilities_is_asked_once_and_then_without(
+    server: ModelServer, provider: OpenAIProvider
+) -> None:
+    server.answer_by(picky("logprobs"))
+    with structlog.testing.capture_logs() as logs:
+        answers = [provider.complete(LABELLED, deadline_s=20) for _ in range(2)]
+    assert [answer.certainty for answer in answers] == [None, None]
+    assert ["logprobs" in line.seen.body for line in server.journal] == [True, False, False]
+    assert [line["event"] for line in logs] == ["certainty_not_told"]
+
+
+def test_openais_own_model_that_refuses_probabilities_keeps_its_reasoning(server: ModelServer) -> None:
+    def answer(seen: Seen) -> Any:
+        if "logprobs" in seen.body:
+            return replies.bad_request("logprobs are not supported with this model.")
+        return {"topic": "other"}
+
+    class Official(OpenAIProvider):
+        """Sends what is sent to OpenAI itself, to the server of the test."""
+
+        def __init__(self) -> None:
+            super().__init__("sk-test", server.openai_url)
+            self._official = True
+
+    server.answer_by(answer)
+    with contextlib.closing(Official()) as provider:
+        provider.complete(LABELLED, deadline_s=20)
+        body = server.journal[-1].seen.body
+        assert not {"logprobs", "reasoning_effort"} & set(body)
+        server.answer_by(picky("store"))
+        with pytest.raises(ModelRejected, match="store"):  # what is no matter of certainty is never left out
+            provider.complete(LABELLED, deadline_s=20)
 
 
 def test_errors_say_what_to_mend_without_the_key(server: ModelServer, provider: OpenAIProvider) -> None:

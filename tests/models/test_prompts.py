@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
 from pipeline.models.prompts import Prompt, Prompts, clean
+from pipeline.models.redaction import Redactor
 
 GOOD = """+++
 purpose = "reads one message"
@@ -177,3 +178,43 @@ def test_the_package_ships_prompts_that_load() -> None:
         prompt = prompts.load(task, route)
         rendered = prompt.render(**dict.fromkeys(prompt.front.variables, "X"))
         assert "{{" not in rendered.system + rendered.user
+
+
+def test_a_card_number_in_a_customers_text_is_a_mark_and_comes_back_masked(tmp_path: Path) -> None:
+    prompt = load(tmp_path, GOOD)
+    rendered = prompt.render(
+        topics="call 4242424242424242", subject="Card", body="It is 4242 4242 4242 4242."
+    )
+    assert rendered.system.endswith("call 4242424242424242")  # the team's own words stay
+    assert "It is [card 1]." in rendered.user
+    assert "4242 4242" not in rendered.user
+    assert "[card 1]: a card number or secret that was taken out for good." in rendered.user
+    assert rendered.restore('{"a": "[card 1]"}', json=True) == '{"a": "•••• 4242"}'
+    assert rendered.hide("wrong: •••• 4242, 4242 4242 4242 4242") == "wrong: •••• 4242, [card 1]"
+
+
+def test_names_and_addresses_are_marks_where_the_table_says_so(tmp_path: Path) -> None:
+    load(tmp_path, GOOD)
+    prompts = Prompts(tmp_path / "prompts", Redactor(("emails", "names")))
+    rendered = prompts.load("triage", "cheap").render(
+        ["Jo Doe"], topics="T", subject="From Jo Doe", body="jo@mail.example"
+    )
+    assert "From [name 1]\n" in rendered.user
+    assert "[email 1]\n" in rendered.user
+    assert rendered.restore("Dear [name 1]", json=False) == "Dear Jo Doe"
+
+
+def test_what_stands_before_the_customers_text_is_the_same_with_and_without_marks(tmp_path: Path) -> None:
+    prompt = load(tmp_path, GOOD)
+    plain, marked = (
+        prompt.render(topics="T", subject="Hi", body=body) for body in ("Hello", "4242424242424242")
+    )
+    assert plain.system == marked.system
+    start = plain.user.index(plain.fence)
+    assert plain.user[:start] == marked.user[:start]
+    assert not plain.marks
+
+
+def test_a_rendered_prompt_shows_nothing_that_was_taken_out(tmp_path: Path) -> None:
+    rendered = load(tmp_path, GOOD).render(topics="T", subject="Hi", body="4242 4242 4242 4242")
+    assert "4242 4242" not in repr(rendered)

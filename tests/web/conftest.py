@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -35,7 +36,7 @@ class Place:
 
 
 @pytest.fixture
-def place(sqlite_store: Store) -> Iterator[Place]:
+def place(sqlite_store: Store, tmp_path: Path) -> Iterator[Place]:
     ids = seed.inbox_of_a_day(sqlite_store)
     from pipeline.review.agents import everyone
 
@@ -44,6 +45,7 @@ def place(sqlite_store: Store) -> Iterator[Place]:
     parts = running.parts_for(
         sqlite_store,
         hint=hinted.append,
+        evaluations=tmp_path / "home" / "evaluations",
         report=lambda week: report(sqlite_store, Week.parse(week) if week else Week.of(now())),
     )
     with running.serving(parts) as url:

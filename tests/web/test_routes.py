@@ -139,7 +139,11 @@ def test_an_agent_reads_every_page_and_no_read_changes_anything(place: Place) ->
     before = snapshot(place.store)
     with place.client("anna") as client:
         for method, template in endpoints(place.store):
-            if method != "GET" or template.startswith("/api/v1/") or (method, template) in ADMIN_ONLY:
+            if (
+                method != "GET"
+                or template.startswith(("/api/v1/", "/evaluations"))
+                or (method, template) in ADMIN_ONLY
+            ):
                 continue
             answer = client.get(path_of(template), follow_redirects=True)
             wanted = 410 if template == "/enter/{token}" else 200

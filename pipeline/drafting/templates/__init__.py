@@ -17,9 +17,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.drafting.known import known_facts, shown_name
+from pipeline.routing.manipulation import signs_in
 
 FOLDER = Path(__file__).parent
-LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pt")
+LANGUAGES = ("de", "en", "es", "fr", "it", "nl", "pl", "pt")
 FALLBACK_LANGUAGE = "en"
 FALLBACK_TOPIC = "other"
 
@@ -118,12 +119,21 @@ def reply(
     """The reply for a topic, in the customer's language where there is a template for it, else in English.
 
     `fields` as a triage stores them; `text` is what the customer wrote, so that we do not ask for what
-    stands there. A topic that is not known is answered as "other".
+    stands there. A topic that is not known is answered as "other". A text that speaks to a machine has
+    none of its sums, dates or ordered words repeated: our noting them would look like consent.
     """
     words = load(supported(language))
     topic = topic if topic in words.topics else FALLBACK_TOPIC
     part = words.topics[topic]
     known = known_facts(fields, text)
+    if signs := signs_in(text):
+        ordered = " ".join(sign.sentence for sign in signs)
+        known = {
+            kind: kept
+            for kind, values in known.items()
+            if kind not in ("amount", "date")
+            and (kept := tuple(value for value in values if value.lower() not in ordered))
+        }
     name = shown_name(customer_name)
     found = tuple(_named(words, kind, known[kind]) for kind in SHOWN if kind in known)
     asks = (part.question,) if part.question and not any(need in known for need in NEEDS[topic]) else ()

@@ -5,6 +5,9 @@ one of the two names of the output limit) says so with a 400 or 422; then that o
 this model from then on, with a warning in the log, and the same call goes on within its deadline. The
 schema steps down from `json_schema` to `json_object` to nothing. That is never done with OpenAI itself, and
 in every case the gateway's own check of the answer stays.
+
+Where a request names a label, the probabilities of the answer's tokens are asked for too, which OpenAI's
+reasoning models tell only at effort `none`. A model that refuses either, OpenAI's own too, is asked without.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from pipeline.errors import (
 from pipeline.models.base import ModelAnswer, ModelRequest
 from pipeline.models.providers.clients import MAX_ANSWER_BYTES, MAX_BULK_BYTES, PerProcess
 from pipeline.models.providers.failures import answer_object, count, from_network, from_status
+from pipeline.models.providers.label import certainty
 
 if TYPE_CHECKING:
     import openai
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 OFFICIAL = "https://api.openai.com/v1"
 _FORMATS = ("json_schema", "json_object", "none")
 _MAY_BE_LEFT_OUT = ("max_completion_tokens", "max_tokens", "safety_identifier", "store")
+_FOR_CERTAINTY = ("logprobs", "reasoning_effort")
 
 log = structlog.get_logger("pipeline.models")
 
@@ -63,7 +68,7 @@ class OpenAIProvider:
         from pipeline.models.deadline import deadline
 
         with deadline(deadline_s):
-            for _ in range(len(_MAY_BE_LEFT_OUT) + len(_FORMATS)):
+            for _ in range(len(_MAY_BE_LEFT_OUT) + len(_FOR_CERTAINTY) + len(_FORMATS)):
                 try:
                     raw = self._live.get().chat.completions.with_raw_response.create(
                         **self.arguments_for(request), timeout=deadline_s
@@ -110,23 +115,27 @@ class OpenAIProvider:
 
     def _can_do_without(self, model: str, error: openai.APIStatusError) -> bool:
         """Whether the server refused something optional; if so it is left out for this model from now on."""
-        if self._official or error.status_code not in (400, 422):
+        if error.status_code not in (400, 422):
             return False
         said = error.response.text[:4000]
+        optional = _FOR_CERTAINTY if self._official else (*_FOR_CERTAINTY, *_MAY_BE_LEFT_OUT)
         with self._lock:
             left_out = self._left_out.get(model, frozenset())
             # the name that is refused comes first: "use 'max_completion_tokens' instead" follows it
-            named = sorted(
-                (match.start(), name) for name in _MAY_BE_LEFT_OUT for match in _mentions(name, said)
-            )
+            named = sorted((match.start(), name) for name in optional for match in _mentions(name, said))
             if named and named[0][1] not in left_out:
                 name = named[0][1]
                 limits = {"max_tokens", "max_completion_tokens"}
                 if name in limits and (limits - {name}) <= left_out:
                     return False  # a call without any output limit would have no worst price
-                self._left_out[model] = left_out | {name}
-                log.warning("compatible_server_refused", provider=self.name, model=model, left_out=name)
+                # the effort is set for the sake of the probabilities alone
+                refused = set(_FOR_CERTAINTY) if name == "logprobs" else {name}
+                self._left_out[model] = left_out | refused
+                event = "certainty_not_told" if name in _FOR_CERTAINTY else "compatible_server_refused"
+                log.warning(event, provider=self.name, model=model, left_out=name)
                 return True
+            if self._official:
+                return False
             form = self._format.get(model, _FORMATS[0])
             if form != _FORMATS[-1] and re.search(r"response_format|json_schema|json_object|guided", said):
                 self._format[model] = _FORMATS[_FORMATS.index(form) + 1]
@@ -158,6 +167,10 @@ def arguments(request: ModelRequest, *, official: bool, form: str = "json_schema
         wanted["max_tokens"] = request.max_output_tokens  # some servers know the old name only
     if request.end_user:
         wanted["safety_identifier"] = request.end_user
+    if request.label:
+        wanted["logprobs"] = True
+        if official:
+            wanted["reasoning_effort"] = "none"
     if request.schema is not None and form == "json_schema":
         schema = {"name": request.schema_name, "schema": dict(request.schema), "strict": True}
         wanted["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -197,11 +210,14 @@ def read_answer(content: bytes, request_id: str | None, request: ModelRequest) -
     if not text or not text.strip():
         raise ModelOutputInvalid("The answer was empty.", usage=usage, status=200)
     model = body.get("model")
+    told = choice.get("logprobs")
+    tokens = told.get("content") if isinstance(told, Mapping) else None
     return ModelAnswer(
         text=text,
         usage=usage or Usage(),
         model=model if isinstance(model, str) and model else request.model,
         request_id=request_id,
+        certainty=certainty(text, tokens, request.label) if request.label else None,
     )
 
 

@@ -1,5 +1,5 @@
 """The built-in model: classifies mail without a key, a server or a network."""
 
-from pipeline.models.providers.local.provider import LocalProvider
+from pipeline.models.providers.local.provider import LEARNED_FILE, LocalProvider
 
-__all__ = ["LocalProvider"]
+__all__ = ["LEARNED_FILE", "LocalProvider"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pipeline.models.providers.local.cues import phrases, words
+from pipeline.models.providers.local.cues import alternatives, phrases, words
 from pipeline.models.providers.local.language import common_words
 
-__all__ = ["CLARITIES", "clarity"]
+__all__ = ["CLARITIES", "announced_parts", "clarity"]
 
 CLARITIES = ("clear", "vague", "mixed")
 
@@ -19,8 +19,25 @@ _OBJECTS = words("clarity", "objects")
 _ASKING = words("clarity", "asking")
 # A wish stated plainly is clear with two words: "cancel my order", "Konto löschen".
 _DOING = phrases("clarity", "doing")
+_ANNOUNCED = phrases("clarity", "announced")
+_PARTS = re.compile(rf"(?<!\w){alternatives('clarity', 'parts')}(?!\w)|[,;:]\s", re.IGNORECASE)
+_MAX_PARTS = 8
+_MIN_PART_CHARS = 15
 _UNSURE = 0.33
+_CERTAIN = 0.95
 _HARDLY = 0.2
+_SHORT = 6
+
+
+def announced_parts(text: str, content: Sequence[str]) -> list[str]:
+    """The parts of a mail that says of itself that it asks for several things ("two questions: ..."), else [].
+
+    Sentences are cut further at numbers, "also" and the like, for such lists often stand in one sentence.
+    """
+    if not _ANNOUNCED.search(text.lower()):
+        return []
+    parts = [part.strip() for sentence in content for part in _PARTS.split(sentence)]
+    return [part for part in parts if len(part) >= _MIN_PART_CHARS][:_MAX_PARTS]
 
 
 def clarity(content: Sequence[str], *, confidence: float, mixed: Sequence[str], has_numbers: bool) -> str:
@@ -44,9 +61,11 @@ def clarity(content: Sequence[str], *, confidence: float, mixed: Sequence[str], 
     }  # fmt: skip
     asked = any(word in _ASKING for word in found) and bool(objects) and not troubled
     stated = asked or has_numbers or _DOING.search("\n".join(content).lower()) is not None
-    if not telling and not stated:
+    # Ordinary words may name a matter all the same: "the invoice for May".
+    if not telling and not stated and (troubled or confidence < _CERTAIN):
         return "vague"
-    if confidence < _HARDLY or (confidence < _UNSURE and len(telling) <= 2 and not stated):
+    few = len(telling) <= 2 and not stated
+    if (confidence < _HARDLY and len(telling) <= _SHORT) or (confidence < _UNSURE and few):
         return "vague"
     if troubled and not stated and len(telling) <= 1 and len(found) <= 12 and confidence < 0.75:
         return "vague"

@@ -16,23 +16,32 @@ from pipeline.models.base import ModelAnswer, ModelRequest
 if TYPE_CHECKING:
     from pipeline.models.providers.local.reader import Reader
 
-__all__ = ["LocalProvider"]
+__all__ = ["LEARNED_FILE", "LocalProvider"]
+
+LEARNED_FILE = "learned.jsonl"
+"""What `triage learn` writes into TRIAGE_HOME."""
 
 
 class LocalProvider:
     """The built-in model: topic, language, urgency, emotion, clarity, fields and summary of one mail, free.
 
-    `cache_dir` keeps the trained weights between starts (None: trained at each start, about 3 s of CPU);
-    `extra_seeds` are a team's own example lines by topic, also for topics that the package does not know.
+    `cache_dir` keeps the trained weights between starts (None: trained at each start, about 6 s of CPU);
+    `extra_seeds` are a team's own example lines by topic, also for topics that the package does not know;
+    `learned` is the file that `triage learn` writes, read when the model is loaded (ConfigError if it is broken).
     One instance serves all threads of a process.
     """
 
     name = "local"
 
     def __init__(
-        self, cache_dir: Path | None = None, *, extra_seeds: Mapping[str, Sequence[str]] | None = None
+        self,
+        cache_dir: Path | None = None,
+        *,
+        extra_seeds: Mapping[str, Sequence[str]] | None = None,
+        learned: Path | None = None,
     ) -> None:
         self._cache_dir = cache_dir
+        self._learned = learned
         self._extra_seeds = {topic: tuple(lines) for topic, lines in (extra_seeds or {}).items()}
         self._lock = threading.Lock()
         self._reader: Reader | None = None
@@ -80,7 +89,7 @@ class LocalProvider:
                 # Imported here: numpy and the encoder take a second, and the command line should not pay it.
                 from pipeline.models.providers.local.reader import Reader
 
-                self._reader = Reader(self._cache_dir, self._extra_seeds)
+                self._reader = Reader(self._cache_dir, self._extra_seeds, self._learned)
             return self._reader
 
 

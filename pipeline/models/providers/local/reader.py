@@ -7,12 +7,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.models.providers.local.clarity import clarity
+from pipeline.models.providers.local.clarity import announced_parts, clarity
 from pipeline.models.providers.local.encoder import Encoder
 from pipeline.models.providers.local.fields import extract
 from pipeline.models.providers.local.language import LanguageReader
-from pipeline.models.providers.local.sentences import reading_text, sentences, without_signature
+from pipeline.models.providers.local.learned import as_lines, read
+from pipeline.models.providers.local.sentences import mail_sentences, reading_text, sentences
 from pipeline.models.providers.local.summary import summary
+from pipeline.models.providers.local.topics import FALLBACK
 from pipeline.models.providers.local.trained import load_or_train
 from pipeline.models.providers.local.urgency import urgency
 
@@ -21,14 +23,22 @@ __all__ = ["DEFAULT_LANGUAGES", "Reader"]
 DEFAULT_LANGUAGES = ("en", "de", "fr", "es", "it", "nl", "pt", "pl")
 # Below this a sentence counts as greeting, closing or signature.
 _SAYS_SOMETHING = 0.25
+# From this confidence on a part of a mail counts as a matter of its own.
+_NAMES_A_MATTER = 0.5
 
 
 class Reader:
     """The loaded model. Safe to share between threads."""
 
-    def __init__(self, cache_dir: Path | None, extra_seeds: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        cache_dir: Path | None,
+        extra_seeds: Mapping[str, Sequence[str]],
+        learned: Path | None = None,
+    ) -> None:
         self._encoder = Encoder()
-        self._trained = load_or_train(self._encoder, cache_dir, extra_seeds)
+        rows = as_lines(read(learned)) if learned else []
+        self._trained = load_or_train(self._encoder, cache_dir, extra_seeds, rows)
         self._languages = LanguageReader()
 
     def read(
@@ -47,29 +57,46 @@ class Reader:
         bounded: of a long mail the first 6,000 characters and at most 21 sentences are read.
         """
         head, text = reading_text(subject, body)
-        said_lines = ([head] if head else []) + without_signature(sentences(text))
+        said_lines = mail_sentences(head, text)
         whole = f"{head}\n{text}" if head else text
+        known = topics or self._trained.topics.topics
         with self._encoder.alone():
             vectors = self._encoder.encode(said_lines)
-            topic = self._trained.topics.answer(vectors, topics or self._trained.topics.topics)
+            topic = self._trained.topics.answer(vectors, known)
             emotion = self._trained.emotion.answer(vectors, topic.weights, whole)
         language = self._languages.read(text if len(text) > 40 else whole, languages or DEFAULT_LANGUAGES)
         fields = extract(subject, body, region=region, received=received)
         content = [
             line for line, weight in zip(said_lines, topic.weights, strict=True) if weight >= _SAYS_SOMETHING
         ]
+        if not content and topic.confidence >= _NAMES_A_MATTER:
+            content = said_lines  # two words and a "please" look like boilerplate, but name their matter
+        mixed = topic.mixed or self._announced(whole, content, topic.topic, known)
         numbers = any(fields[kind] for kind in ("order_numbers", "invoice_numbers", "account_ids"))
         return {
             "topic": topic.topic,
-            "other_topics": list(topic.others),
+            "other_topics": list(dict.fromkeys([*topic.others, *mixed]))[:2],
             "confidence": round(topic.confidence, 4),
             "language": language.language,
-            "urgency": urgency(content or said_lines, topic.topic, emotion.emotion),
+            "urgency": urgency(content or said_lines, topic.topic, emotion.emotion, said=said_lines),
             "emotion": emotion.emotion,
-            "clarity": clarity(content, confidence=topic.confidence, mixed=topic.mixed, has_numbers=numbers),
+            "clarity": clarity(content, confidence=topic.confidence, mixed=mixed, has_numbers=numbers),
             "fields": fields,
             "summary": summary(said_lines, topic.telling, head),
         }
+
+    def _announced(
+        self, whole: str, content: Sequence[str], topic: str, known: Sequence[str]
+    ) -> tuple[str, ...]:
+        """Topics beside `topic` in a mail that says that it asks for several things."""
+        parts = announced_parts(whole, content)
+        if not parts:
+            return ()
+        with self._encoder.alone():
+            vectors = self._encoder.encode(parts)
+            found = [self._trained.topics.answer(vectors[i : i + 1], known) for i in range(len(parts))]
+        named = [one.topic for one in found if one.confidence >= _NAMES_A_MATTER]
+        return tuple(name for name in dict.fromkeys(named) if name not in (topic, FALLBACK))
 
     def displeasure(self, text: str) -> float:
         """How far a text reads as frustrated or angry, 0..1: for ranking and for benchmarks."""

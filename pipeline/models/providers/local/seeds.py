@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["BOILERPLATE", "Line", "digest", "emotion_lines", "topic_lines"]
+__all__ = ["BOILERPLATE", "LEARNED", "Line", "digest", "emotion_lines", "mail_lines", "topic_lines"]
 
 BOILERPLATE = "boilerplate"
+LEARNED = "learned"
 _FOLDER = Path(__file__).parent / "seeds"
 _FRAMES_PER_PHRASE = 4
 _LINE = re.compile(r"([a-z]{2})(:|~) (.+)")
@@ -83,6 +84,16 @@ def topic_lines(extra_seeds: Mapping[str, Sequence[str]] | None = None) -> tuple
             if text.strip():
                 lines.append(Line(topic, "extra", "", text.strip(), f"extra:{topic}:{number}"))
     return tuple(lines)
+
+
+@lru_cache(maxsize=1)
+def mail_lines() -> tuple[Line, ...]:
+    """Whole mails by topic, one a line: stories in which no single sentence need name the matter."""
+    return tuple(
+        replace(line, family=f"mail/{line.family}")
+        for path in sorted((_FOLDER / "mails").glob("*.txt"))
+        for line in _read(path, ())
+    )
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,7 @@ import unicodedata
 
 from pipeline.models.providers.local.cues import alternatives
 
-__all__ = ["MAX_CHARS", "clean", "reading_text", "sentences", "without_signature"]
+__all__ = ["MAX_CHARS", "clean", "mail_sentences", "reading_text", "sentences", "without_signature"]
 
 MAX_CHARS = 6_000
 _FIRST_SENTENCES = 14
@@ -48,6 +48,11 @@ def without_signature(found: list[str]) -> list[str]:
             after = (i for i in range(at + 1, len(found)) if _POSTSCRIPT.match(found[i].lower()))
             return found[:at] + found[next(after, len(found)) :]
     return found
+
+
+def mail_sentences(head: str, text: str) -> list[str]:
+    """What is read of a mail, in order: its subject, and the sentences of its body up to the signature."""
+    return ([head] if head else []) + without_signature(sentences(text))
 
 
 def _goes_on(before: str, after: str) -> bool:

@@ -11,6 +11,8 @@ __all__ = ["Weights", "fit", "fit_platt", "platt", "probabilities"]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+# 0: a class counts by its number of rows; 1: every class counts alike.
+_EVENNESS = 0.75
 
 
 @dataclass(frozen=True)
@@ -33,36 +35,53 @@ def probabilities(weights: Weights, features: Floats) -> Floats:
     return _softmax(features @ weights.matrix + weights.bias)
 
 
-def fit(features: Floats, labels: Ints, classes: int, *, strength: float, rounds: int) -> Weights:
+def fit(
+    features: Floats,
+    labels: Ints,
+    classes: int,
+    *,
+    strength: float,
+    rounds: int,
+    emphasis: Floats | None = None,
+    start: Weights | None = None,
+) -> Weights:
     """L2-regularised softmax regression by accelerated gradient steps.
 
-    `strength` is the inverse of the penalty: the higher, the closer to the data. Classes are weighted by
-    one over the square root of their size, so that a topic with few lines is not drowned. The same input
-    gives the same weights.
+    `strength` is the inverse of the penalty: the higher, the closer to the data. Rows of a small class count
+    more, so that a topic with few lines is not drowned; `emphasis` (one number per row) multiplies that. `start`
+    are weights of the same shape to go on from. The same input gives the same weights.
     """
     rows, width = features.shape
     counts = np.bincount(labels, minlength=classes).astype(np.float32)
-    row_weight = 1.0 / np.sqrt(counts[labels])
+    row_weight = counts[labels] ** -_EVENNESS
+    if emphasis is not None:
+        row_weight = row_weight * emphasis
     row_weight = (row_weight / row_weight.sum()).astype(np.float32)[:, None]
     wanted = np.eye(classes, dtype=np.float32)[labels]
     penalty = np.float32(1.0 / (strength * rows))
-    # The softmax loss curves at most half as much as the features do; 0.5 more stands for the bias.
-    curvature = 0.5 * float(np.linalg.norm(features.T @ (features * row_weight), 2)) + float(penalty) + 0.5
-    step = np.float32(1.0 / curvature)
+    # Sentence vectors share one long direction, which says nothing and slows every step: it is taken out.
+    middle = (features * row_weight).sum(axis=0)
+    features = features - middle
+    # The softmax loss curves at most half as much as the features do, and half as much along the bias; twice
+    # that bounds both together, so that each may take its own step.
+    spread = float(np.linalg.norm(features.T @ (features * row_weight), 2))
+    bias_step = np.float32(1.0)
+    step = np.float32(1.0 / (spread + float(penalty)))
 
-    matrix = np.zeros((width, classes), dtype=np.float32)
-    bias = np.zeros(classes, dtype=np.float32)
+    if start is None:
+        start = Weights(np.zeros((width, classes), dtype=np.float32), np.zeros(classes, dtype=np.float32))
+    matrix, bias = start.matrix, start.bias + middle @ start.matrix
     ahead, ahead_bias, momentum = matrix.copy(), bias.copy(), 1.0
     for _ in range(rounds):
         error = (_softmax(features @ ahead + ahead_bias) - wanted) * row_weight
         next_matrix = ahead - step * (features.T @ error + penalty * ahead)
-        next_bias = ahead_bias - step * error.sum(axis=0)
+        next_bias = ahead_bias - bias_step * error.sum(axis=0)
         next_momentum = (1.0 + float(np.sqrt(1.0 + 4.0 * momentum * momentum))) / 2.0
         push = np.float32((momentum - 1.0) / next_momentum)
         ahead = next_matrix + push * (next_matrix - matrix)
         ahead_bias = next_bias + push * (next_bias - bias)
         matrix, bias, momentum = next_matrix, next_bias, next_momentum
-    return Weights(matrix, bias)
+    return Weights(matrix, bias - middle @ matrix)
 
 
 def fit_platt(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, float]:

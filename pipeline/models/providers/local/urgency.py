@@ -21,21 +21,22 @@ _LEGAL = phrases("urgency", "legal")
 _STUCK = phrases("urgency", "stuck")
 
 
-def urgency(content: Sequence[str], topic: str, emotion: str) -> str:
+def urgency(content: Sequence[str], topic: str, emotion: str, *, said: Sequence[str] = ()) -> str:
     """One of "low", "normal", "high", "critical", from the sentences that are not boilerplate.
 
-    What a mail says of itself only ever raises it: "not urgent" makes a mail low, never one that also tells
-    of an outage, a break-in or a deadline.
+    `said` are all sentences, for "it does not hurry" may stand where nothing else is told. What a mail says
+    of itself only ever raises it: "not urgent" makes a mail low, never one that also tells of an outage, a
+    break-in or a deadline. A day that a wish for a feature names is no deadline.
     """
     text = _POLITE.sub(" ", "\n".join(content).lower())
-    denied = _NOT_URGENT.search(text) is not None
+    denied = _NOT_URGENT.search("\n".join(said or content).lower()) is not None
     text = _NOT_URGENT.sub(" ", text)
     if _CRITICAL.search(text):
         return "critical"
-    weight = 2 * bool(_LEGAL.search(text)) + 2 * bool(_STUCK.search(text)) + 2 * bool(_DEADLINE.search(text))
-    weight += 2 * bool(_URGENT.search(text)) + (emotion == "angry")
+    pressing = (
+        (_LEGAL, _STUCK, _URGENT) if topic == "feature_request" else (_LEGAL, _STUCK, _URGENT, _DEADLINE)
+    )
+    weight = sum(2 * bool(cue.search(text)) for cue in pressing) + (emotion == "angry")
     if weight >= 2:
         return "high"
-    if denied or topic == "feature_request":
-        return "low"
-    return "normal"
+    return "low" if denied else "normal"

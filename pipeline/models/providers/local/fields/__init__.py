@@ -5,11 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 
 from pipeline.models.providers.local.fields.amounts import amounts
-from pipeline.models.providers.local.fields.contacts import emails, phones
+from pipeline.models.providers.local.fields.contacts import phones
 from pipeline.models.providers.local.fields.dates import dates
-from pipeline.models.providers.local.fields.identifiers import account_ids, invoice_numbers, order_numbers
+from pipeline.models.providers.local.fields.emails import emails
+from pipeline.models.providers.local.fields.identifiers import (
+    account_ids,
+    invoice_numbers,
+    order_numbers,
+    tracking_numbers,
+)
 from pipeline.models.providers.local.fields.names import names
 from pipeline.models.providers.local.fields.spans import Found, as_rows, without_overlaps
+from pipeline.models.providers.local.fields.text import text_of
 
 __all__ = ["KINDS", "MAX_CHARS", "extract"]
 
@@ -42,13 +49,16 @@ def extract(
     return {kind: as_rows(found[kind]) for kind in KINDS}
 
 
-def _one(text: str, region: str | None, received: datetime | None) -> dict[str, list[Found]]:
+def _one(raw: str, region: str | None, received: datetime | None) -> dict[str, list[Found]]:
     """The spans of one text. Surer kinds claim their characters first."""
+    text = text_of(raw)
     mail = without_overlaps(emails(text))
-    invoices = without_overlaps(invoice_numbers(text), mail)
-    orders = without_overlaps(order_numbers(text), [*mail, *invoices])
-    accounts = without_overlaps(account_ids(text), [*mail, *invoices, *orders])
-    taken = [*mail, *invoices, *orders, *accounts]
+    # A parcel's number is no field, yet no order and no phone number either.
+    parcels = without_overlaps(tracking_numbers(text), mail)
+    invoices = without_overlaps(invoice_numbers(text), [*mail, *parcels])
+    orders = without_overlaps(order_numbers(text), [*mail, *parcels, *invoices])
+    accounts = without_overlaps(account_ids(text), [*mail, *parcels, *invoices, *orders])
+    taken = [*mail, *parcels, *invoices, *orders, *accounts]
     days = without_overlaps(dates(text, received, region), taken)
     money = without_overlaps(amounts(text), [*taken, *days])
     taken += [*days, *money]
@@ -59,6 +69,6 @@ def _one(text: str, region: str | None, received: datetime | None) -> dict[str, 
         "phones": without_overlaps(phones(text, region, taken, mail), taken),
         "amounts": money,
         "dates": days,
-        "names": without_overlaps(names(text), mail),
+        "names": without_overlaps(names(raw), mail),
         "invoice_numbers": invoices,
     }

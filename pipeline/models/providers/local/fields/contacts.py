@@ -1,102 +1,108 @@
-"""E-mail addresses and phone numbers."""
+"""Phone numbers: by their shape, by the words around them, or dictated digit by digit."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from pipeline.models.providers.local.cues import alternatives
+from pipeline.models.providers.local.cues import alternatives, lines
 from pipeline.models.providers.local.fields.spans import Found, overlaps
+from pipeline.models.providers.local.fields.text import Text
 
-__all__ = ["emails", "phones"]
+__all__ = ["phones"]
 
-_EMAIL = re.compile(
-    r"(?<![\w.+-])[A-Za-z0-9][\w.+'-]{0,63}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}\.){1,5}[A-Za-z]{2,24}(?![\w-])"
+_CUE = alternatives("contacts", "phone")
+_LABEL = alternatives("contacts", "phone_label")
+_JOIN = r"(?: ?[./\-–] ?| {1,2})(?=[\d(])"
+_BODY = rf"(?:[\d()]|{_JOIN})"
+_EXTENSION = (
+    r"(?:,? ?(?:x|ext(?:ension)?\.?|durchwahl|dw|poste|interno|int\.|toestel|ramal|wew\.) ?\d{1,6}(?!\w))?"
 )
-# Chat logs and dictated text lose the signs: "jane dot doe at gmail dot com", "janedoe 12 gmailcom".
-_HOSTS = r"(?:gmail|googlemail|yahoo|hotmail|outlook|icloud|gmx|web|aol|live|proton(?:mail)?)"
-_ENDS = r"(?:com|net|org|de|fr|es|it|nl|pt|pl|co uk|me)"
-_SPOKEN = re.compile(
-    rf"(?<!\w)[A-Za-z][\w-]{{1,40}}(?: (?:dot|punkt|point|punto) [\w-]{{1,40}}){{0,3}} (?:at|@|\(at\)|\[at\]) "
-    rf"[\w-]{{2,40}} (?:dot|\(dot\)|\[dot\]|\.) {_ENDS}\b",
-    re.IGNORECASE,
-)
-_SQUEEZED = re.compile(
-    rf"(?<!\w)(?P<name>[a-z][a-z0-9_.]{{0,40}}?(?: \d{{1,6}})?) ?@?(?P<host>{_HOSTS})\.? ?(?P<end>com|net|org)\b",
-    re.IGNORECASE,
-)
-
-_PHONE_CUE = alternatives("contacts", "phone")
 _CUED = re.compile(
-    rf"(?<!\w){_PHONE_CUE}\b[^\d\n@+(]{{0,25}}(?P<number>\+?\(?\d(?:[\d()]|[ ./\-–](?=[\d(])){{5,20}}\d)(?![\w@])",
-    re.IGNORECASE,
+    rf"(?<!\w){_CUE}\b[^\d\n@+(]{{0,25}}(?::\s?\n\s?)?(?P<number>\+?\(?\d{_BODY}{{5,22}}\d{_EXTENSION})(?![\w@])"
 )
+_LABELLED = re.compile(rf"(?<![\w+#./-])(?P<number>\(?\d{_BODY}{{5,20}}\d)(?=[ \t]?[-–(,]?[ \t]?{_LABEL}\b)")
 _INTERNATIONAL = re.compile(
-    r"(?<![\w+])(?P<number>(?:\+|00)[1-9](?:[\d()]|[ ./\-–](?=[\d(])){6,20}\d)(?![\w@])"
+    rf"(?<![\w+./-])(?P<number>(?:\+ ?|(?<!\d )00)[1-9]{_BODY}{{6,22}}\d{_EXTENSION})(?![\w@])"
 )
-_BESIDE = re.compile(r"(?<![\w+#.,/-])(?P<number>\d{10,11}|\d{3}[ -]\d{3}[ -]\d{4})(?![\w@]|[.,/-]\d)")
+# A trunk prefix and groups, "0160 5550188", or three, three and four digits: nothing else in a mail looks like it.
+_GROUPED = re.compile(
+    rf"(?<![\w+#.,/-])(?<!\d )(?P<number>\(?0\d{{1,4}}\)? ?[ /\-–] ?\d{{2,8}}(?:[ \-–/]\d{{2,5}}){{0,4}}"
+    rf"|(?:1[ -])?(?:\([2-9]\d\d\) ?|[2-9]\d\d(?P<sep>[ .-]))[2-9]\d\d(?(sep)(?P=sep)|[ .-])\d{{4}}"
+    rf"{_EXTENSION})(?![\w@]|[.,/:-]\d)"
+)
+_BESIDE = re.compile(r"(?<![\w+#.,/-])(?P<number>\d{10,11}|\d{3}[ -]\d{3}[ -]?\d{4})(?![\w@]|[.,/-]\d)")
 _NATIONAL = re.compile(
     r"(?<![\w+#.,/-])(?P<number>\(?\d(?:[\d()]|[ ./\-–](?=[\d(])){6,18}\d)(?![\w@]|[.,/-]\d)"
 )
+_STREET = re.compile(rf"(?<!\w){alternatives('contacts', 'street')}(?!\w)")
+_DIGITS = {
+    word: str(digit) for digit, row in enumerate(lines("contacts", "digits")) for word in row.split("|")
+}
+_DIGITS |= {"zera": "0", "zero": "0"}
+_TIMES = {"double": 2, "doppel": 2, "triple": 3}
+_SAID_WORD = "(?:" + "|".join(sorted([*_DIGITS, *_TIMES, "plus", r"\d"], key=len, reverse=True)) + ")"
+_SAID = re.compile(rf"(?<!\w){_SAID_WORD}(?:[ ,.-]{{1,2}}{_SAID_WORD}){{6,16}}(?!\w)")
 
 
-def emails(text: str) -> list[Found]:
-    """Addresses as written; those that lost their signs get the likely address as normalised form."""
-    found = [Found(m.start(), m.end(), m.group(), _lowered(m.group())) for m in _EMAIL.finditer(text)]
-    for match in _SPOKEN.finditer(text):
-        spoken = re.sub(
-            r" (?:dot|punkt|point|punto|\(dot\)|\[dot\]|\.) ", ".", match.group(), flags=re.IGNORECASE
-        )
-        address = re.sub(r" (?:at|@|\(at\)|\[at\]) ", "@", spoken, count=1, flags=re.IGNORECASE).replace(
-            " ", "."
-        )
-        found.append(Found(match.start(), match.end(), match.group(), address.lower()))
-    for match in _SQUEEZED.finditer(text):
-        if "@" in match.group() or "." in match.group():
-            continue
-        name = match.group("name").replace(" ", "")
-        address = f"{name}@{match.group('host')}.{match.group('end')}".lower()
-        found.append(Found(match.start(), match.end(), match.group(), address))
-    return found
+def phones(
+    text: Text, region: str | None, taken: Sequence[Found], mails: Sequence[Found] = ()
+) -> list[Found]:
+    """Phone numbers with their E.164 form where the country is known, extension included in the span.
 
-
-def _lowered(address: str) -> str:
-    """Only the domain part: what stands before the @ belongs to the other side."""
-    local, _, domain = address.rpartition("@")
-    return f"{local}@{domain.lower()}"
-
-
-def phones(text: str, region: str | None, taken: Sequence[Found], mails: Sequence[Found] = ()) -> list[Found]:
-    """Phone numbers with their E.164 form where the country is known.
-
-    A number with + or after a cue word needs to be possible; one that merely stands there has to be valid
-    in the default region (ISO 3166, None: unknown), or stand beside an address of `mails`. Nothing that
-    another field has `taken` is a phone number.
+    A number with +, in the grouping of a phone number, or near a word for one needs to be possible; one that
+    merely stands there has to be valid in the default region (ISO 3166, None: unknown), or stand beside an
+    address of `mails` or a street. Nothing that another field has `taken` is a phone number.
     """
     found: list[Found] = []
-    # Who writes down an e-mail address gives contact details: then ten digits beside it are a phone number.
-    contact = any("@" in one.value or one.value.endswith(("com", "net", "org")) for one in mails)
-    for pattern, mere in ((_INTERNATIONAL, False), (_CUED, False), (_BESIDE, False), (_NATIONAL, True)):
+    # Who writes down an address gives contact details: then ten digits beside it are a phone number.
+    contact = bool(mails) or _STREET.search(text.lower) is not None
+    for pattern in (_INTERNATIONAL, _CUED, _LABELLED, _GROUPED, _BESIDE, _NATIONAL):
+        mere = pattern is _NATIONAL
         if (mere and region is None) or (pattern is _BESIDE and not contact):
             continue
-        for match in pattern.finditer(text):
-            value = match.group("number")
-            start = match.start("number")
-            one = Found(start, start + len(value), value)
-            if overlaps(one, found) or overlaps(one, taken):
-                continue
-            digits = sum(ch.isdigit() for ch in value)
-            if not 7 <= digits <= 15 or _looks_like_date(value):
-                continue
-            number, valid = _e164(value, region)
-            if mere and not valid:
-                continue
-            found.append(Found(one.start, one.end, value, number))
+        for match in text.near_digits(pattern):
+            one = _number(text, match, region, mere=mere)
+            if one is not None and not overlaps(one, found) and not overlaps(one, taken):
+                found.append(one)
+    found += [one for one in _dictated(text, region) if not overlaps(one, [*found, *taken])]
     return found
+
+
+def _number(text: Text, match: re.Match[str], region: str | None, *, mere: bool) -> Found | None:
+    value = text.word(match, "number")
+    main = re.split(r"(?i),? ?(?:x|ext|durchwahl|dw|poste|int|toestel|ramal|wew)", value, maxsplit=1)[0]
+    digits = sum(ch.isdigit() for ch in main)
+    if not 7 <= digits <= 15 or _looks_like_date(value):
+        return None
+    if match.re is _GROUPED and digits < 9:
+        return None
+    number, valid = _e164(main, region)
+    # Twelve digits that begin with 00 are a phone number only where they can be one.
+    if not valid and (mere or (match.re is _INTERNATIONAL and value.startswith("00") and value.isdigit())):
+        return None
+    return text.found(match, "number", number)
+
+
+def _dictated(text: Text, region: str | None) -> Iterator[Found]:
+    """Seven and more digits said as words, "oh seven double five …", a few of them in figures."""
+    for match in text.everywhere(_SAID):
+        times, digits, figures = 1, "", 0
+        for word in re.findall(r"\w+", match.group()):
+            if word in _TIMES:
+                times = _TIMES[word]
+            elif word == "plus":
+                digits += "+"
+            else:
+                figures += word.isdigit()
+                digits += _DIGITS.get(word, word) * times
+                times = 1
+        if len(digits) >= 7 and figures * 2 < len(digits):
+            yield text.found(match, 0, _e164(digits, region)[0] or digits)
 
 
 def _looks_like_date(value: str) -> bool:
-    return re.fullmatch(r"\d{1,4}[-./ ]\d{1,2}[-./ ]\d{2,4}", value) is not None
+    return re.fullmatch(r"(?:\d{4}|\d\d?)[-./ ]\d\d?[-./ ](?:\d{4}|\d\d)", value) is not None
 
 
 def _e164(value: str, region: str | None) -> tuple[str | None, bool]:

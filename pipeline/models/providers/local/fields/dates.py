@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import date, datetime
 from functools import reduce
 
-from pipeline.models.providers.local.cues import alternatives, lines, phrases
+from pipeline.models.providers.local.cues import alternatives, lines
 from pipeline.models.providers.local.fields.spans import Found
+from pipeline.models.providers.local.fields.text import Text
 
 __all__ = ["dates"]
 
@@ -21,98 +23,144 @@ _TH = r"(?: ?(?:st|nd|rd|th)\b|\.|º|er\b|e\b|ª)"
 _YEAR = r"(?:(?:19|20)\d\d)"
 _OF = r"(?:\s(?:of|de|del|di|the|von|van)(?=\s))?"
 _WEEKDAY = alternatives("dates", "weekday")
-# "Friday the 17th", "next Friday, 7 January": the weekday belongs to the date.
-_ON = rf"(?:(?:(?:last|next|this) )?{_WEEKDAY},? (?:the |den |le |el )?)?"
+# "Friday the 17th", "Friday, 7 January": the weekday belongs to the date; "next" before it says no more.
+_ON = rf"(?:{_WEEKDAY},? (?:the |den |le |el )?)?"
 
 _ISO = re.compile(rf"(?<![\w./-]){_YEAR}[-/.](?:0?[1-9]|1[0-2])[-/.]{_DAY}(?![\w]|[-/.]\d)")
-_NUMERIC = re.compile(rf"(?<![\w./,-]){_DAY}(?P<sep>[-/.]) ?{_DAY}(?P=sep) ?(?:{_YEAR}|\d\d)(?![\w]|[-/.]\d)")
-_SHORT = re.compile(rf"(?<![\w./,-]){_DAY}\.(?:0?[1-9]|1[0-2])\.(?!\w)")
+_NUMERIC = re.compile(rf"(?<![\w./,-]){_DAY}(?P<sep>[-/.]) ?{_DAY}(?P=sep)(?: ?{_YEAR}|\d\d)(?![\w]|[-/.]\d)")
+# As it is said on the phone: "18th of the 8th 2017", "27/11 1989".
+_SAID = re.compile(
+    rf"(?<![\w./,-])(?:{_DAY} ?(?:st|nd|rd|th)(?: of)?(?: the)? {_DAY}(?: ?(?:st|nd|rd|th))?|{_DAY}[/.-]{_DAY})"
+    rf" {_YEAR}(?![\w]|[-/.,]\d)"
+)
+_SHORT = re.compile(rf"(?<![\w./,-]){_DAY}\. ?(?:0?[1-9]|1[0-2])\.(?!\w|\d)")
+_SLASHED = re.compile(
+    rf"(?<!\w){alternatives('dates', 'before_day')}\s"
+    rf"(?P<value>{_DAY}/(?:0?[1-9]|1[0-2])|(?:0?[1-9]|1[0-2])/{_DAY})(?![\w/]|[.,]\d)"
+)
 _DAY_MONTH = re.compile(
     rf"(?<![\w./,-]){_ON}(?P<day>{_DAY}){_TH}?{_OF}[\s-]?(?P<month>{_MONTH})"
-    rf"(?:,?(?:\s|-){_OF}(?P<year>{_YEAR})(?!\d))?",
-    re.IGNORECASE,
+    rf"(?:,?(?:\s|-){_OF}(?P<year>{_YEAR})(?!\d))?"
 )
 _MONTH_DAY = re.compile(
-    rf"(?<!\w){_ON}(?P<month>{_MONTH})\s(?:the\s)?(?P<day>{_DAY})(?!\d|[.,]\d|:|\s?[€$£%]){_TH}?"
-    rf"(?:,?\s(?P<year>{_YEAR})(?!\d))?",
-    re.IGNORECASE,
+    rf"(?<!\w)(?<!\bi )(?<!\byou )(?<!\bit )(?<!\bwe )(?<!\bthey ){_ON}(?P<month>{_MONTH})"
+    rf"\s(?:the\s)?(?P<day>{_DAY})(?!\d|[.,]\d|:|\s?[€$£%]){_TH}?"
+    rf"(?:,?\s(?P<year>{_YEAR})(?!\d))?"
 )
-_MONTH_YEAR = re.compile(rf"(?<!\w)(?P<month>{_MONTH}),?\s(?P<year>{_YEAR})(?!\d)", re.IGNORECASE)
+_MONTH_YEAR = re.compile(rf"(?<!\w)(?P<month>{_MONTH}),?\s(?P<year>{_YEAR})(?!\d)")
 _MONTH_ALONE = re.compile(
-    rf"(?<!\w)(?:in|until|till|since|from|of|im|seit|en|depuis|desde|dal|sinds|w|last|next|for)\s(?P<month>{_MONTH})(?!\w)",
-    re.IGNORECASE,
+    rf"(?<!\w){alternatives('dates', 'of_month')}[\s-](?P<month>{_MONTH})(?!\w| (?:this|last|next) year)"
 )
 _COMPACT = re.compile(
-    r"(?<!\w)(?:date|on|dated|datum|am|le|fecha|data)[:\s]{1,2}(?:is |was |of |on )?(?P<value>\d{6}|\d{8})(?!\w)"
-    r"|^(?P<alone>\d{8})(?= (?:and|to|around|at)\b)",
-    re.IGNORECASE,
+    r"(?<!\w)(?:date|on|dated|datum|am|le|fecha|data|used)[:\s]{1,2}(?:is |was |of |on )?(?P<value>\d{6}|\d{8})(?!\w)"
+    r"|(?<![\w.,#/+-])(?P<alone>[0-3]\d(?:0[1-9]|1[0-2])20[0-4]\d|(?:0[1-9]|1[0-2])[0-3]\d20[0-4]\d"
+    r"|\d{6}(?= (?:around|at|to)\b))(?![\w-]|[.,/]\d)"
 )
-_TO = re.compile(r"\s(?:to|and|until|till|-)\s(?P<value>\d{6}|\d{8})(?!\w)", re.IGNORECASE)
+_TO = re.compile(r"\s(?:to|and|until|till|-)\s(?P<value>\d{6}|\d{8})(?!\w)")
 _NTH = rf"{_DAY} ?(?:st|nd|rd|th)\b"
-_NOT_A_DAY = (
-    r"(?!\s?(?:time|floor|party|generation|street|st\b|ave|avenue|line|grade|item|row|of (?:each|every)))"
+# A noun after it makes "the 2nd" a second something.
+_IS_A_DAY = rf"(?=\s*(?:$|[.,;:!?)\n–-]|{alternatives('dates', 'after_ordinal')}(?!\w)))"
+_BARE_ORDINAL = re.compile(rf"(?<!\w)(?:the|from|until|till|to|on|between|and)\s(?P<value>{_NTH}){_IS_A_DAY}")
+_RANGE_START = re.compile(rf"(?<!\w)(?P<value>{_NTH}) (?:to|until|till|and|-) (?:the )?{_NTH}")
+_WEEKDAY_NTH = re.compile(rf"(?<!\w){_WEEKDAY},? (?:the )?{_NTH}")
+
+
+def _filled(section: str) -> str:
+    """The lines of a section with COUNT, UNIT and WEEKDAY put in."""
+    return reduce(
+        lambda pattern, name: pattern.replace(name.upper(), alternatives("dates", name)),
+        ("count", "unit", "weekday"),
+        alternatives("dates", section),
+    )
+
+
+_NEAR_DAY = re.compile(rf"(?<!\w){alternatives('dates', 'near_day')}(?!\w)")
+_BACK = re.compile(rf"(?<!\w){_filled('back')}(?!\w)")
+_BACK_CUE = re.compile(rf"(?<!\w){alternatives('dates', 'back_cue')}(?!\w)")
+_AHEAD = re.compile(rf"(?<!\w){_filled('ahead')}(?!\w)")
+_WEEKDAY_NAME = re.compile(_WEEKDAY)
+_ON_WEEKDAY = re.compile(rf"(?<!\w){_filled('on_weekday')}(?: next week)?(?!\w)")
+_RECURRING = re.compile(rf"(?<!\w){alternatives('dates', 'recurring')}\s$")
+_RANGE = re.compile(
+    rf"(?<![\w./,-])(?P<value>{_DAY}(?: ?(?:st|nd|rd|th)\b)?)\.? ?{alternatives('dates', 'range')} (?:the )?$"
 )
-_BARE_ORDINAL = re.compile(
-    rf"(?<!\w)(?:the|from|until|till|to|on|between|and)\s(?P<value>{_NTH}){_NOT_A_DAY}", re.IGNORECASE
-)
-_RANGE_START = re.compile(rf"(?<!\w)(?P<value>{_NTH}) (?:to|until|till|and|-) (?:the )?{_NTH}", re.IGNORECASE)
-_WEEKDAY_NTH = re.compile(rf"(?<!\w)(?:(?:last|next|this) )?{_WEEKDAY},? (?:the )?{_NTH}", re.IGNORECASE)
-_DISTANCE = reduce(
-    lambda pattern, name: pattern.replace(name.upper(), alternatives("dates", name)),
-    ("count", "unit", "weekday"),
-    alternatives("dates", "distance"),
-)
-_RELATIVE = re.compile(
-    rf"(?<!\w)(?:{alternatives('dates', 'near_day')}|{_DISTANCE}(?: next week)?)(?!\w)", re.IGNORECASE
-)
-_PERIOD = phrases("dates", "period", ignore_case=True)
 _AHEAD_DAYS = 120
+_RANGE_CHARS = 20
+_SHORT_MONTHS = frozenset({"May", "Mai", "mai", "mei", "maj"})
+_WORDS_TOO = frozenset({"out", "set", "ago"})
 _MAY_BE_A_VERB = frozenset({"may", "march", "mar", "mag", "set", "out", "fev", "gen", "ago", "mars", "marco"})
 
 
-def dates(text: str, received: datetime | None, region: str | None) -> list[Found]:
+def dates(text: Text, received: datetime | None, region: str | None) -> list[Found]:
     """Dates with their ISO form where the text, or the day of receipt, settles it.
 
-    03/05/2026 is the fifth of March only for a team in the United States (`region` "US"), unless one of the
-    numbers cannot be a month.
+    Dates are days: "next month" is none. 03/05/2026 is the fifth of March only for a team in the United States
+    (`region` "US"), unless one of the numbers cannot be a month.
     """
     today = received.date() if received is not None else None
-    found = [Found(m.start(), m.end(), m.group(), _iso(m.group())) for m in _ISO.finditer(text)]
+    found = [text.found(match, 0, _iso(match.group())) for match in text.near_digits(_ISO)]
     for pattern in (_NUMERIC, _SHORT):
-        for match in pattern.finditer(text):
-            found.append(
-                Found(match.start(), match.end(), match.group(), _numeric(match.group(), today, region))
-            )
+        found += [
+            text.found(match, 0, _numeric(match.group(), today, region))
+            for match in text.near_digits(pattern)
+        ]
+    for match in text.near_digits(_SAID):
+        figures = ".".join(re.findall(r"\d+", match.group()))
+        found.append(text.found(match, 0, _numeric(figures, today, region)))
+    for match in text.near_digits(_SLASHED):
+        found.append(text.found(match, "value", _numeric(match.group("value"), today, region)))
     for pattern in (_DAY_MONTH, _MONTH_DAY):
-        found += [_named(match, today) for match in pattern.finditer(text)]
+        for match in text.near_digits(pattern):
+            # "1 out of 3", "5 set": English words that are months in other languages.
+            if match.group("month") in _WORDS_TOO and not (match.group("year") or " de " in match.group()):
+                continue
+            found.append(_named(text, match, today))
+            # "3 - 5 May": the first day of the two stands alone.
+            before = max(0, match.start() - _RANGE_CHARS)
+            first = _RANGE.search(text.lower, before, match.start()) if pattern is _DAY_MONTH else None
+            if first is not None:
+                found.append(text.found(first, "value"))
     found += _compact_dates(text, region)
-    for match in _MONTH_YEAR.finditer(text):
-        month = _MONTH_NUMBER[match.group("month").lower().rstrip(".")]
-        found.append(Found(match.start(), match.end(), match.group(), f"{match.group('year')}-{month:02d}"))
-    found += [Found(m.start(), m.end(), m.group()) for m in _WEEKDAY_NTH.finditer(text)]
-    for match in _RELATIVE.finditer(text):
-        found.append(Found(match.start(), match.end(), match.group(), _relative(match.group(), received)))
-    found += [Found(m.start(), m.end(), m.group()) for m in _PERIOD.finditer(text)]
+    for match in text.near_digits(_MONTH_YEAR):
+        month = _MONTH_NUMBER[match.group("month").rstrip(".")]
+        found.append(text.found(match, 0, f"{match.group('year')}-{month:02d}"))
+    found += [text.found(match) for match in text.near_digits(_WEEKDAY_NTH)]
+    found += _relative_days(text, received)
     for pattern in (_BARE_ORDINAL, _RANGE_START):
-        found += [Found(*m.span("value"), m.group("value")) for m in pattern.finditer(text)]
-    for match in _MONTH_ALONE.finditer(text):
-        if match.group("month").lower() not in _MAY_BE_A_VERB and len(match.group("month")) > 3:
-            found.append(Found(*match.span("month"), match.group("month")))
+        found += [text.found(match, "value") for match in text.near_digits(pattern)]
+    for match in text.everywhere(_MONTH_ALONE):
+        month_name = text.word(match, "month").rstrip(".")
+        verb = match.group("month").rstrip(".") in _MAY_BE_A_VERB and not month_name[0].isupper()
+        if not verb and (len(month_name) > 3 or month_name in _SHORT_MONTHS):
+            start = match.start("month")
+            found.append(Found(start, start + len(month_name), month_name))
     return found
 
 
-def _compact_dates(text: str, region: str | None) -> list[Found]:
-    """Dates written as one number, 06042018 or 060418, where a word says that it is a date."""
+def _relative_days(text: Text, received: datetime | None) -> Iterator[Found]:
+    """ "Yesterday", "next Friday", "three days ago"; not "every Monday"."""
+    patterns = [_NEAR_DAY, _AHEAD]
+    # The distances that end in their cue begin with any number: searched for only where the cue is.
+    if _BACK_CUE.search(text.lower):
+        patterns.insert(0, _BACK)
+    if _WEEKDAY_NAME.search(text.lower):
+        patterns.append(_ON_WEEKDAY)
+    for pattern in patterns:
+        for match in text.everywhere(pattern):
+            if not _RECURRING.search(text.lower, max(0, match.start() - 16), match.start()):
+                yield text.found(match, 0, _relative(match.group(), received))
+
+
+def _compact_dates(text: Text, region: str | None) -> list[Found]:
+    """Dates written as one number, 06042018 or 060418, where a word or the year shows that it is a date."""
     found: list[Found] = []
-    for match in _COMPACT.finditer(text):
+    for match in text.near_digits(_COMPACT):
         group = "value" if match.group("value") else "alone"
-        rest = _TO.match(text, match.end())
-        for value, start in [(match.group(group), match.start(group))] + (
-            [(rest.group("value"), rest.start("value"))] if rest else []
-        ):
-            normalised = _compact(value, region)
-            if normalised is not None:
-                found.append(Found(start, start + len(value), value, normalised))
+        rest = _TO.match(text.lower, match.end())
+        for one, name in ((match, group), (rest, "value")):
+            normalised = None if one is None else _compact(one.group(name), region)
+            if one is not None and normalised is not None:
+                found.append(text.found(one, name, normalised))
     return found
 
 
@@ -164,14 +212,13 @@ def _compact(value: str, region: str | None) -> str | None:
     return _numeric(f"{value[:2]}/{value[2:4]}/{value[4:]}", None, region)
 
 
-def _named(match: re.Match[str], today: date | None) -> Found:
-    month = _MONTH_NUMBER[match.group("month").lower().rstrip(".")]
+def _named(text: Text, match: re.Match[str], today: date | None) -> Found:
+    month = _MONTH_NUMBER[match.group("month").rstrip(".")]
     day = int(match.group("day"))
     year = int(match.group("year")) if match.group("year") else _year(month, day, today)
-    value = match.group().rstrip(". ")
-    return Found(
-        match.start(), match.start() + len(value), value, None if year is None else _day(year, month, day)
-    )
+    value = text.word(match).rstrip(". ")
+    iso = None if year is None else _day(year, month, day)
+    return Found(match.start(), match.start() + len(value), value, iso)
 
 
 def _relative(value: str, received: datetime | None) -> str | None:

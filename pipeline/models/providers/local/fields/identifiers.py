@@ -5,159 +5,196 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rapidfuzz.distance import DamerauLevenshtein
-
 from pipeline.models.providers.local.cues import alternatives, words
+from pipeline.models.providers.local.fields.codes import PIECE, answered, misspelt, plausible, said_apart
 from pipeline.models.providers.local.fields.spans import Found
+from pipeline.models.providers.local.fields.text import Text
 
-__all__ = ["account_ids", "invoice_numbers", "order_numbers"]
+__all__ = ["account_ids", "invoice_numbers", "order_numbers", "tracking_numbers"]
 
 # "number" and its shorthands, as they stand between the cue and the identifier.
 _NUMBER = alternatives("identifiers", "number")
-# What may stand between: "order number is: ", "Bestellung Nr. ", "pedido con número ".
-_GLUE = rf"(?:[\s:.=\-–(\[\"'«“]|\b{alternatives('identifiers', 'between')}\b){{0,6}}"
+# What may stand between: "order number is: ", "Bestellung Nr. ", "pedido con número ". The Spanish "es" of
+# "ES-10442" belongs to the identifier.
+_GLUE = rf"(?:[\s:.=\-–(\[\"'«“]|\b{alternatives('identifiers', 'between')}\b(?![-_/.#]\w)){{0,6}}"
 _ORDER = alternatives("identifiers", "order")
 _INVOICE = alternatives("identifiers", "invoice")
 _ACCOUNT = alternatives("identifiers", "account")
+_TRACKING = alternatives("identifiers", "tracking")
 # Identifiers: digits, or letters and digits in one piece, or a short group of letters before digits.
-_PIECE = r"[A-Za-z0-9](?:[A-Za-z0-9]|[-_/.](?=[A-Za-z0-9])){1,31}"
-_SPACED = r"[A-Za-z]{1,4} \d{3,14}(?!\S*\d)"
+_SPACED = r"[a-z]{1,4} \d{3,14}(?!\S*\d)"
 _GROUPED = r"\d{3,5}(?: \d{3,5}){1,4}"
 # Dictated: "as 43 s 6". Only after a word for "number", and nothing else may follow in the line.
-_DICTATED = r"[A-Za-z]{1,3}(?: [A-Za-z0-9]{1,4}){2,4}(?=\s*(?:$|[.,\n]))"
-_IDENTIFIER = rf"(?P<id>#?\s?(?:{_GROUPED}|{_SPACED}|{_PIECE}))(?![\w@])"
-
-_JOINED = r"(?:s?nummern?|s?nr\.?|s?code|s?id|nummer)"
-
-
+_DICTATED = r"(?:[a-z]{1,3}|\d)(?: [a-z0-9]{1,4}){2,5}(?=\s*(?:$|[.,\n]))"
+_IDENTIFIER = rf"(?P<id>#?\s?(?:{_GROUPED}|{_SPACED}|{PIECE}))(?![\w@])"
 _SPELLED = rf"(?P<id>{_DICTATED})"
 
+_JOINED = r"(?:s?-?nummern?|s?-?nr\.?|s?code|s?id|nummer)"
+_ORDER_SHORT = rf"{alternatives('identifiers', 'order_short')}[\s-]{{0,2}}(?:nr|no|num|n°|nº)\b"
 
-def _cued(noun: str) -> tuple[re.Pattern[str], ...]:
+
+def _cued(noun: str, short: str | None = None) -> tuple[re.Pattern[str], ...]:
     """(noun + word for number + identifier, noun + identifier, noun + number + dictated identifier).
 
-    The second needs a surer identifier.
+    The second needs a surer identifier. `short` are forms that already hold a word for number.
     """
     # "order number", "Bestellnummer", "number of my order", "booking confirmation"
     cue = (
         rf"(?:{noun}{_JOINED}\b|{noun}\b{_GLUE}(?:confirmation\s)?{_NUMBER}(?!\w)"
-        rf"|{_NUMBER}(?!\w)\.?\s(?:{_GLUE}){noun}\b)"
+        rf"|{_NUMBER}(?!\w)\.?\s(?:{_GLUE}){noun}\b" + (rf"|{short}" if short else "") + ")"
     )
     strong = rf"(?<!\w){cue}{_GLUE}(?:{_IDENTIFIER})"
     weak = rf"(?<!\w){noun}\b{_GLUE}{_IDENTIFIER}"
     spelled = rf"(?<!\w){cue}{_GLUE}{_SPELLED}"
-    return tuple(re.compile(shape, re.IGNORECASE) for shape in (strong, weak, spelled))
+    return tuple(re.compile(shape) for shape in (strong, weak, spelled))
 
 
-_ORDER_CUES = _cued(_ORDER)
+_ORDER_CUES = _cued(_ORDER, _ORDER_SHORT)
 _INVOICE_CUES = _cued(_INVOICE)
 _ACCOUNT_CUES = _cued(_ACCOUNT)
 _HASH = re.compile(r"(?P<word>[^\W\d_]{2,20})?[\s:.(]{0,3}(?P<id>#\d{4,15})(?!\w)")
-_MORE = re.compile(
-    rf"(?:\s*[,;&/+]\s*|\s+(?:and|und|et|y|e|en|i|or|oder)\s+)(?P<id>#?{_PIECE})(?![\w@])", re.IGNORECASE
-)
+_MORE = re.compile(rf"(?:\s*[,;&/+]\s*|\s+(?:and|und|et|y|e|en|i|or|oder)\s+)(?P<id>#?{PIECE})(?![\w@])")
 _PREFIXED = re.compile(
     r"(?<![\w-])(?P<id>(?P<kind>ORD|ORDER|BEST|INV|RE|RG|FA|FV)[-_ #]?\d{2,4}[-_/]?\d{2,12})(?![\w])"
 )
-_UNITS = re.compile(rf"\s*(?:%|€|\$|£|[.,]\d|\b{alternatives('identifiers', 'units')}\b)", re.IGNORECASE)
+# "PO" is also a cue; with a dash it belongs to the number.
+_DASHED = re.compile(r"(?<![\w-])(?P<id>(?:PO|SO)-\d{4,12})(?!\w)")
+# A noun with one slip of the keyboard, with or without a word for number: "puurchase 0045", "conformation no 77".
+_SLIP = re.compile(
+    rf"(?<!\w)(?P<word>[^\W\d_]{{5,16}})\s(?P<number>{_NUMBER}(?!\w)\.?\s?)?"
+    rf"(?:(?:is|ist|est|es|è|:)\s?)?(?:(?P<spelled>{_DICTATED})|(?P<id>#?(?:{_SPACED}|(?=\S*\d){PIECE})))(?![\w@])"
+)
+# A booking code is six capitals, digits among them or not; seen only where a word for it stands in front.
+_LOCATOR = re.compile(
+    rf"(?<!\w)(?i:bookings?|reservations?|confirmation|buchung|reservierung|réservation|reserva|prenotazione|boeking"
+    rf"|rezerwacj[aięi])(?i:s?-?{_NUMBER})?(?!\w)(?i:{_GLUE}(?:{_NUMBER}(?!\w))?{_GLUE})(?P<id>[A-Z0-9]{{6}})(?![\w@-])"
+)
+# What carriers print: UPS, the post of any country, DHL.
+_CARRIERS = re.compile(r"(?<!\w)(?:1Z[0-9A-Z]{16}|[A-Z]{2}\d{9}[A-Z]{2}|J[JV]?D\d{16,20})(?!\w)")
+_TRACKED = re.compile(
+    rf"(?<!\w){_TRACKING}[\s-]?(?:{_JOINED}(?!\w)|{_NUMBER}(?!\w))?{_GLUE}(?P<id>(?=\S*\d){PIECE}|{_GROUPED})(?![\w@])"
+)
+_TO = re.compile(r"\bto\s+$")
 _INVOICE_WORDS = words("identifiers", "invoice_words")
+_ORDER_WORDS = words("identifiers", "order_words")
+_NO_SLIPS = words("identifiers", "no_slips")
 _OTHER_HASHES = words("identifiers", "other_hashes")
-_YEAR = re.compile(r"(?:19|20)\d\d")
-_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}")
+_ORDER_KINDS = ("ORD", "ORDER", "BEST")
 
 
-def _plausible(token: str, *, sure: bool, after: str) -> bool:
-    """Whether a token is an identifier and not a word, a year, a date or an amount.
-
-    `sure` says that a word for "number" stood before it; else it takes more to be believed.
-    """
-    bare = token.lstrip("# ")
-    digits = sum(ch.isdigit() for ch in bare)
-    letters = sum(ch.isalpha() for ch in bare)
-    if digits < 2 or len(bare) < 3 or _DATE.fullmatch(bare):
-        return False
-    if letters > 12 or (letters and digits < letters / 3):
-        return False
-    if sure or token.startswith("#"):
-        return digits >= 3 or bool(letters and not bare[0].isdigit())
-    if _UNITS.match(after) or _YEAR.fullmatch(bare):
-        return False
-    if " " in bare:
-        return digits >= 6 and not letters
-    return digits >= 4 or (letters > 0 and digits >= 3 and not bare[0].isdigit())
+def _token(text: Text, match: re.Match[str], group: str = "id") -> Found:
+    value = text.word(match, group)
+    return text.found(match, group, value.lstrip("# "))
 
 
-def _token(match: re.Match[str]) -> Found:
-    value = match.group("id")
-    start = match.start("id")
-    return Found(start, start + len(value), value, value.lstrip("# "))
+def _after(text: Text, found: Found) -> str:
+    return text.lower[found.end : found.end + 12]
 
 
-def _hits(text: str, cues: tuple[re.Pattern[str], ...]) -> Iterator[Found]:
-    for match in cues[2].finditer(text):
-        value = match.group("id")
+def _hits(text: Text, cues: tuple[re.Pattern[str], ...]) -> Iterator[Found]:
+    for match in text.near_digits(cues[2]):
+        value = text.word(match, "id")
         pieces = value.split(" ")
         if any(ch.isdigit() for ch in pieces[-1]) and sum(piece.isdigit() for piece in pieces) >= 1:
-            yield Found(match.start("id"), match.end("id"), value, value.replace(" ", ""))
+            yield text.found(match, "id", value.replace(" ", ""))
     for sure, pattern in zip((True, False), cues[:2], strict=True):
-        for match in pattern.finditer(text):
-            found = _token(match)
-            if not _plausible(found.value, sure=sure, after=text[found.end : found.end + 12]):
+        for match in text.near_digits(pattern):
+            found = _token(text, match)
+            # "Ship the order to 12345 Main Street".
+            if not sure and _TO.search(text.lower, match.start(), found.start):
                 continue
-            yield found
-            yield from _listed(text, found)
+            if plausible(found.value, sure=sure, after=_after(text, found)):
+                yield found
+                yield from _listed(text, found)
 
 
-def _listed(text: str, first: Found) -> Iterator[Found]:
+def _listed(text: Text, first: Found) -> Iterator[Found]:
     """The further numbers of a list: "orders 12345, 12346 and 12347"."""
     at = first.end
     shape = len(first.value.lstrip("#"))
     for _ in range(10):
-        match = _MORE.match(text, at)
+        match = _MORE.match(text.lower, at)
         if match is None:
             return
-        found = _token(match)
+        found = _token(text, match)
         alike = abs(len(found.value.lstrip("#")) - shape) <= 2
-        if not alike or not _plausible(found.value, sure=False, after=text[found.end : found.end + 12]):
+        if not alike or not plausible(found.value, sure=False, after=_after(text, found)):
             return
         yield found
         at = found.end
 
 
-def _hashed(text: str) -> Iterator[tuple[str, Found]]:
+def _hashed(text: Text) -> Iterator[tuple[str, Found]]:
     """("order" or "invoice", #12345): after a misspelt cue word, or after no noun of something else."""
-    for match in _HASH.finditer(text):
-        word = (match.group("word") or "").lower()
-        if word in _OTHER_HASHES:
+    if "#" not in text.lower:
+        return
+    for match in text.near_digits(_HASH):
+        word = match.group("word") or ""
+        if word not in _OTHER_HASHES:
+            yield ("invoice" if misspelt(word, _INVOICE_WORDS) else "order"), _token(text, match)
+
+
+def _slips(text: Text) -> Iterator[tuple[str, Found]]:
+    """("order" or "invoice", identifier) after a noun that is one slip of the keyboard away."""
+    for match in text.near_digits(_SLIP):
+        word = match.group("word")
+        if word in _NO_SLIPS:
             continue
-        value = match.group("id")
-        found = Found(match.start("id"), match.end("id"), value, value.lstrip("#"))
-        yield ("invoice" if _misspelt(word, _INVOICE_WORDS) else "order"), found
+        orders, invoices = misspelt(word, _ORDER_WORDS), misspelt(word, _INVOICE_WORDS)
+        if not (orders or invoices):
+            continue
+        sure = match.group("number") is not None
+        if match.group("spelled"):
+            value = text.word(match, "spelled")
+            if not sure or not value[-1].isdigit():
+                continue
+            found = text.found(match, "spelled", value.replace(" ", ""))
+        else:
+            found = _token(text, match)
+            if not plausible(found.value, sure=sure, after=_after(text, found)):
+                continue
+        yield ("order" if orders else "invoice"), found
 
 
-def _misspelt(word: str, nouns: frozenset[str]) -> bool:
-    """Whether one slip of the keyboard (or a swap of neighbours) separates `word` from one of `nouns`."""
-    if len(word) < 3:
-        return False
-    return any(DamerauLevenshtein.distance(word, noun, score_cutoff=1) <= 1 for noun in nouns)
+def _prefixed(text: Text, *, orders: bool) -> Iterator[Found]:
+    for match in text.as_written(_PREFIXED):
+        if (match["kind"] in _ORDER_KINDS) is orders:
+            yield _token(text, match)
 
 
-def order_numbers(text: str) -> list[Found]:
+def order_numbers(text: Text) -> list[Found]:
     """Numbers of orders, bookings and shipments, in order of surety."""
-    found = list(_hits(text, _ORDER_CUES))
-    found += [one for kind, one in _hashed(text) if kind == "order"]
-    found += [_token(m) for m in _PREFIXED.finditer(text) if m.group("kind") in ("ORD", "ORDER", "BEST")]
-    return found
+    return [
+        *(text.found(match, "id") for match in text.as_written(_DASHED)),
+        *_hits(text, _ORDER_CUES),
+        *_prefixed(text, orders=True),
+        *(one for kind, one in (*_hashed(text), *_slips(text)) if kind == "order"),
+        *(text.found(m, "id") for m in _LOCATOR.finditer(text.raw)),
+        *said_apart(text, "order"),
+        *answered(text),
+    ]
 
 
-def invoice_numbers(text: str) -> list[Found]:
+def invoice_numbers(text: Text) -> list[Found]:
     """Numbers of invoices, bills and receipts."""
-    found = list(_hits(text, _INVOICE_CUES))
-    found += [one for kind, one in _hashed(text) if kind == "invoice"]
-    found += [_token(m) for m in _PREFIXED.finditer(text) if m.group("kind") not in ("ORD", "ORDER", "BEST")]
-    return found
+    return [
+        *_hits(text, _INVOICE_CUES),
+        *(one for kind, one in _hashed(text) if kind == "invoice"),
+        *_prefixed(text, orders=False),
+        *(one for kind, one in _slips(text) if kind == "invoice"),
+        *said_apart(text, "invoice"),
+    ]
 
 
-def account_ids(text: str) -> list[Found]:
+def account_ids(text: Text) -> list[Found]:
     """Numbers of accounts, customers, policies and contracts."""
-    return list(_hits(text, _ACCOUNT_CUES))
+    return [*_hits(text, _ACCOUNT_CUES), *said_apart(text, "account")]
+
+
+def tracking_numbers(text: Text) -> list[Found]:
+    """Numbers that a carrier gave to a parcel: no field of their own, but nothing else either."""
+    found = [text.found(match) for match in text.as_written(_CARRIERS)]
+    for match in text.near_digits(_TRACKED):
+        if sum(ch.isdigit() for ch in match["id"]) >= 6:
+            found.append(_token(text, match))
+    return found
