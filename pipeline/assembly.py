@@ -24,9 +24,7 @@ from pipeline.db.tables import replies, tickets
 from pipeline.db.types import now
 from pipeline.delivery import send
 from pipeline.delivery.compose import Sender
-from pipeline.delivery.folder import FolderMailer
 from pipeline.delivery.outcomes import Mailer
-from pipeline.delivery.smtp import SmtpMailer, read_url
 from pipeline.drafting.template_provider import TemplateProvider
 from pipeline.errors import ConfigError
 from pipeline.ingest import inboxes as inbox_tables
@@ -47,12 +45,15 @@ from pipeline.reports.measures import Report, report
 from pipeline.reports.weeks import Week
 from pipeline.review import sessions
 from pipeline.review.desk import Desk
+from pipeline.review.oidc import SingleSignOn
 from pipeline.review.outcomes import DEFAULT_THRESHOLDS
+from pipeline.review.totp import SecondFactors
 from pipeline.routing import planning, reading
 from pipeline.routing.table import LOCAL, TEMPLATES, Routes
 from pipeline.settings import Settings, load
 from pipeline.triage import calibration
 from pipeline.triage.calibration import Calibration
+from pipeline.ways_out import WaysOut, keeper_of_copies, manners_of
 
 log = structlog.get_logger(__name__)
 
@@ -159,19 +160,8 @@ class Parts(Brain):
 
     @cached_property
     def mailers(self) -> Callable[[str], Mailer]:
-        """The way out for an inbox's replies: its own server, the common one, or a folder where none is set."""
-        made: dict[str, Mailer] = {}
-
-        def mailer(inbox_name: str) -> Mailer:
-            inbox = self.inboxes.get(inbox_name)
-            own = inbox.send.smtp_url if inbox else None
-            url = own or self.settings.smtp_url
-            key = url.get_secret_value() if url else ""
-            if key not in made:
-                made[key] = SmtpMailer(read_url(key)) if key else FolderMailer(self.home / "outbox")
-            return made[key]
-
-        return mailer
+        """The way out for an inbox's replies, as inboxes.toml or TRIAGE_SMTP_URL says; see `ways_out`."""
+        return WaysOut(self.settings, self.inboxes, lambda: self.tokens)
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -188,7 +178,14 @@ class Parts(Brain):
             inbox = connection.execute(
                 sa.select(tickets.c.inbox).where(tickets.c.id == lease.ticket_id)
             ).scalar_one()
-        return send.deliver(self.store, lease, self.mailers(inbox), self.sender_of).status.value
+        return send.deliver(
+            self.store,
+            lease,
+            self.mailers(inbox),
+            self.sender_of,
+            manners=manners_of(self.inboxes.get(inbox)),
+            keep_copy=keeper_of_copies(self.inboxes.get(inbox), lambda: self.tokens),
+        ).status.value
 
     def sender_of(self, inbox_name: str) -> Sender:
         """Who the inbox answers as. Raises `ConfigError` where inboxes.toml names no address for it."""
@@ -374,6 +371,28 @@ def _batching(provider: Provider) -> Provider:
         if isinstance(provider, AnthropicProvider):
             return BatchingProvider(AnthropicBatches(provider))
     return provider
+
+
+def second_factors(settings: Settings, store: Store) -> SecondFactors:
+    """The codes of authenticator apps, kept under the secret key."""
+    return SecondFactors(store, secret_key(settings))
+
+
+def single_sign_on(settings: Settings) -> SingleSignOn | None:
+    """The provider that agents may log in with; None where none is set. Raises `ConfigError`."""
+    if not settings.oidc_issuer:
+        return None
+    if not settings.oidc_client_id:
+        raise ConfigError("TRIAGE_OIDC_ISSUER is set, so TRIAGE_OIDC_CLIENT_ID must be, as registered there")
+    secret = settings.oidc_client_secret
+    return SingleSignOn(
+        secret_key(settings),
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=secret.get_secret_value() if secret else None,
+        redirect_uri=f"{settings.public_url.rstrip('/')}/oidc/callback",
+        label=settings.oidc_label,
+    )
 
 
 def secret_key(settings: Settings) -> str:

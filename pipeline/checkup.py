@@ -9,10 +9,12 @@ from typing import Any
 from pipeline import assembly
 from pipeline.db import schema
 from pipeline.db.store import Store
+from pipeline.delivery.switched_off import SwitchedOff, switched_off
 from pipeline.errors import ConfigError, ModelError, TriageError, UnreachableError
-from pipeline.ingest.inboxes import FolderInbox, ImapInbox, WebhookInbox
+from pipeline.ingest.inboxes import FolderInbox, ImapInbox, Inbox, WebhookInbox
 from pipeline.ingest.mailboxes import Mailbox, mailboxes_of
 from pipeline.ingest.oauth import Tokens
+from pipeline.ingest.send_table import Send
 from pipeline.models.base import ModelRequest
 from pipeline.models.prices import Prices
 from pipeline.models.prompts import Prompts
@@ -20,6 +22,7 @@ from pipeline.routing.planning import choices
 from pipeline.routing.reading import ROUTES
 from pipeline.routing.table import LOCAL, TEMPLATES, Routes
 from pipeline.settings import Settings, load
+from pipeline.ways_out import WaysOut, manners_of
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ def _parts(settings: Settings) -> Iterator[Result]:
     yield from _inboxes(settings)
     yield from _accounts(settings)
     yield _tried("mail out", lambda: _mail_out(settings))
+    yield from _own_ways_out(settings)
 
 
 def _tried(what: str, attempt: Callable[[], str]) -> Result:
@@ -216,3 +220,36 @@ def _mail_out(settings: Settings) -> str:
     from pipeline.delivery.smtp import SmtpMailer, read_url
 
     return SmtpMailer(read_url(settings.smtp_url.get_secret_value())).check()
+
+
+def _own_ways_out(settings: Settings) -> Iterator[Result]:
+    """The inboxes whose replies do not take the common way, and those whose receiver wants none any more."""
+    try:
+        inboxes = assembly.open_inboxes(settings)
+    except TriageError:  # the line of inboxes.toml says why
+        return
+    ways = WaysOut(settings, inboxes, lambda: _tokens(settings))
+    off = _switched_off(settings)
+    for inbox in inboxes.values():
+        if inbox.send != Send():
+            what = f"replies of {inbox.name}"
+            yield _tried(what, lambda inbox=inbox: _own_way_out(inbox, ways, off))  # type: ignore[misc]
+
+
+def _own_way_out(inbox: Inbox, ways: WaysOut, off: Mapping[str, SwitchedOff]) -> str:
+    mailer = ways(inbox.name)
+    if manners_of(inbox).keyed and inbox.name in off:
+        raise ConfigError(f"{mailer.where}: {off[inbox.name].said}")
+    check = getattr(mailer, "check", None)
+    return str(check()) if check else mailer.where
+
+
+def _switched_off(settings: Settings) -> dict[str, SwitchedOff]:
+    """By inbox; nothing where the database does not answer."""
+    try:
+        store = Store(settings.database)
+        schema.check(store)
+        with store.read() as connection:
+            return {off.inbox: off for off in switched_off(connection)}
+    except TriageError:  # the line of the database says why
+        return {}

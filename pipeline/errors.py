@@ -5,6 +5,7 @@ TriageError                     one plain line for the operator, with the mend
 ├── StoreError                  the database cannot be used as it is
 │   └── SchemaError             its schema is not the one this code knows
 ├── InputError                  a file, an address or an argument cannot be used
+│   └── NeedsAgreement              a spend cap stands in the way, and an agent may agree to pass it
 ├── UnreachableError            a database, broker, inbox or provider does not answer
 ├── NotFoundError               there is no such ticket, review, agent, ...
 ├── ConflictError               somebody else was faster; look again
@@ -55,6 +56,10 @@ class SchemaError(StoreError):
 
 class InputError(TriageError):
     """A file or an argument that was handed in cannot be used."""
+
+
+class NeedsAgreement(InputError):
+    """The call would pass a cap that an agent may agree to pass: ask them, then ask again with their word."""
 
 
 class UnreachableError(TriageError):

@@ -37,6 +37,10 @@ class Settings(BaseSettings):
         None, description="signs reply tokens and links; made on first start"
     )
     public_url: str = Field("", description="where agents reach the page; default: where it listens")
+    oidc_issuer: str | None = Field(None, description="single sign-on: the provider's issuer, https://…")
+    oidc_client_id: str | None = Field(None, description="as registered there, with PUBLIC_URL/oidc/callback")
+    oidc_client_secret: SecretStr | None = Field(None, description="none for a public client")
+    oidc_label: str = Field("single sign-on", max_length=60, description="its name on the log-in page")
     smtp_url: SecretStr | None = Field(None, description="smtp://user:password@host:587 or smtps://")
     bind: str = Field("127.0.0.1:8000", description="host:port of the page")
     log_format: Literal["auto", "json", "console"] = "auto"
@@ -54,7 +58,7 @@ class Settings(BaseSettings):
     worker_threads: int = Field(8, ge=1, le=500, description="tickets worked on at once per worker")
     lease_s: int = Field(600, ge=5, description="how long a worker may hold a step before another takes it")
     sweep_s: float = Field(5.0, gt=0, description="how often hints of what is due are sent again")
-    undo_s: float = Field(0.0, ge=0, description="how long an approved reply waits before it is sent")
+    undo_s: float = Field(10.0, ge=0, description="how long an approved reply can be taken back")
     cheap_deadline_s: float = Field(30.0, gt=0, description="of one call to a model of the cheap tier")
     strong_deadline_s: float = Field(90.0, gt=0, description="of one call to a model of any other tier")
 
@@ -107,6 +111,7 @@ _FROM_FILES = (
     "TRIAGE_DATABASE_URL",
     "TRIAGE_BROKER_URL",
     "TRIAGE_SMTP_URL",
+    "TRIAGE_OIDC_CLIENT_SECRET",
     "OPENAI_API_KEY",
     "ANTHROPIC_API_KEY",
 )

@@ -38,6 +38,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("agent_id", "inbox", name=op.f("pk_agent_inboxes")),
     )
     op.create_table(
+        "audit",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "who", sa.Text(), nullable=False, comment="agent:EMAIL, operator (the command line), link, sso"
+        ),
+        sa.Column("what", sa.Text(), nullable=False, comment="see pipeline.review.audit"),
+        sa.Column("about", sa.Text(), nullable=False, comment="the account's address"),
+        sa.Column("detail", sa.Text(), nullable=False, comment="one plain line, no secret"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+    )
+    op.create_index("ix_audit_about", "audit", ["about", "id"], unique=False)
+    _only_append()
+    op.create_table(
         "saved_views",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("agent_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -113,6 +127,7 @@ def upgrade() -> None:
         "typed_texts",
         sa.Column("review_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("agent_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("instead", sa.Boolean(), nullable=False, comment="an answer without the draft"),
         sa.Column(
             "text",
             sa.Text(),
@@ -122,7 +137,7 @@ def upgrade() -> None:
         sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["agent_id"], ["agents.id"], name=op.f("fk_typed_texts_agent_id")),
         sa.ForeignKeyConstraint(["review_id"], ["reviews.id"], name=op.f("fk_typed_texts_review_id")),
-        sa.PrimaryKeyConstraint("review_id", "agent_id", name=op.f("pk_typed_texts")),
+        sa.PrimaryKeyConstraint("review_id", "agent_id", "instead", name=op.f("pk_typed_texts")),
     )
     op.add_column(
         "agents",
@@ -197,16 +212,44 @@ def upgrade() -> None:
             "snoozed_until", sa.DateTime(timezone=True), nullable=True, comment="out of the queue until then"
         ),
     )
-    op.create_index("ix_reviews_queue", "reviews", ["state", "urgency_order", "opened_at", "id"])
-    op.execute(
-        "UPDATE reviews SET urgency_order = "
-        "(SELECT 3 - tickets.urgency_rank FROM tickets WHERE tickets.id = reviews.ticket_id) "
-        "WHERE state = 'open'"
+    for name in ("inbox", "topic", "language", "route"):
+        op.add_column("reviews", sa.Column(name, sa.Text(), nullable=True))
+    op.add_column(
+        "reviews",
+        sa.Column(
+            "assignee_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            sa.ForeignKey("agents.id"),
+            nullable=True,
+        ),
+        inline_references=True,
     )
+    op.execute(
+        "UPDATE reviews SET (urgency_order, inbox, topic, language, route, assignee_id) = "
+        "(SELECT 3 - urgency_rank, tickets.inbox, tickets.topic, tickets.language, tickets.route, "
+        "tickets.assignee_id FROM tickets WHERE tickets.id = reviews.ticket_id)"
+    )
+    op.create_index("ix_reviews_queue", "reviews", ["state", "urgency_order", "opened_at", "id"])
+    for name in _FILTERS:
+        _index_open(name, "urgency_order", "opened_at", "id")
+    for name in _MARKS:
+        _index_open(name)
+    if op.get_bind().dialect.name == "postgresql":
+        op.create_index("ix_tickets_words", "tickets", [sa.text(TICKET_WORDS)], postgresql_using="gin")
+        op.create_index("ix_messages_words", "messages", [sa.text(MESSAGE_WORDS)], postgresql_using="gin")
+        op.create_index("ix_triages_words", "triages", [sa.text(FIELD_WORDS)], postgresql_using="gin")
 
 
 def downgrade() -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        op.drop_index("ix_triages_words", table_name="triages")
+        op.drop_index("ix_messages_words", table_name="messages")
+        op.drop_index("ix_tickets_words", table_name="tickets")
+    for name in (*_FILTERS, *_MARKS):
+        op.drop_index(f"ix_reviews_open_{name}", table_name="reviews")
     op.drop_index("ix_reviews_queue", table_name="reviews")
+    for name in ("inbox", "topic", "language", "route", "assignee_id"):
+        op.drop_column("reviews", name)
     op.drop_column("reviews", "snoozed_until")
     op.drop_column("reviews", "urgency_order")
 
@@ -231,5 +274,50 @@ def downgrade() -> None:
 
     op.drop_table("mentions")
     op.drop_table("saved_views")
+    op.drop_index("ix_audit_about", table_name="audit")
+    op.drop_table("audit")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION audit_is_append_only()")
     op.drop_table("agent_inboxes")
     op.drop_table("ways_out")
+
+
+_JOINED = "@._-/+#:~=&<>?"
+_WORDS = "to_tsvector('simple'::regconfig, translate(\"left\"({}, 20000), '{}', '{}'))"
+TICKET_WORDS = _WORDS.format(
+    "(((subject || ' ') || COALESCE(customer_name, '')) || ' ') || COALESCE(customer_address, '')",
+    _JOINED,
+    " " * len(_JOINED),
+)
+MESSAGE_WORDS = _WORDS.format("text", _JOINED, " " * len(_JOINED))
+FIELD_WORDS = _WORDS.format(
+    "jsonb_path_query_array(fields, '$.*[*].*'::jsonpath)::text", _JOINED, " " * len(_JOINED)
+)
+_FILTERS = ("inbox", "topic", "language", "route", "reason")
+_MARKS = ("assignee_id", "claimed_by", "snoozed_until")
+
+
+def _index_open(*columns: str) -> None:
+    where = sa.text("state = 'open'")
+    op.create_index(
+        f"ix_reviews_open_{columns[0]}", "reviews", columns, sqlite_where=where, postgresql_where=where
+    )
+
+
+def _only_append() -> None:
+    """The database itself refuses to change or delete an audit row."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(
+            "CREATE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'audit rows are append-only'; END $$"
+        )
+        op.execute(
+            "CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
+            "FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only()"
+        )
+        return
+    for change in ("UPDATE", "DELETE"):
+        op.execute(
+            f"CREATE TRIGGER audit_no_{change.lower()} BEFORE {change} ON audit "
+            "BEGIN SELECT RAISE(ABORT, 'audit rows are append-only'); END"
+        )

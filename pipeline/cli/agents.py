@@ -68,26 +68,125 @@ def enable(email: str, json: Json = False) -> None:
         say(f"{email} is back; give them a link: triage agent link {email}")
 
 
-@agent.command("list")
-def list_agents(json: Json = False) -> None:
-    """Every account, with its role."""
+@agent.command()
+def role(
+    email: str,
+    new: Annotated[str, typer.Argument(metavar="ROLE", help="agent, lead or admin")],
+    json: Json = False,
+) -> None:
+    """Give an account another role."""
     from pipeline.assembly import open_store
     from pipeline.review import agents
 
+    agents.set_role(open_store(), email, new)
+    if json:
+        print_json({"email": email.strip().lower(), "role": new})
+    else:
+        say(f"{email} is {new} now")
+
+
+@agent.command()
+def inboxes(
+    email: str,
+    names: Annotated[list[str] | None, typer.Argument(help="the inboxes whose tickets they see")] = None,
+    every: Annotated[bool, typer.Option("--all", help="every inbox, as it is by default")] = False,
+    json: Json = False,
+) -> None:
+    """Limit an agent or lead to the tickets of these inboxes; admins always see all."""
+    from pipeline.assembly import open_inboxes, open_store
+    from pipeline.errors import InputError
+    from pipeline.review import agents, sight
+    from pipeline.settings import load
+
+    settings = load()
+    store = open_store(settings)
+    if every == bool(names):
+        raise InputError("name the inboxes, or say --all")
+    known = sight.known_inboxes(store) | set(open_inboxes(settings))
+    unknown = sorted(set(names or ()) - known)
+    if unknown:
+        raise InputError(f"there is no inbox {unknown[0]!r}; there are {', '.join(sorted(known)) or 'none'}")
+    role_of = agents.find(store, email).role
+    sight.set_inboxes(store, email, None if every else names)
+    if json:
+        print_json({"email": email.strip().lower(), "inboxes": sorted(set(names or ())) or None})
+        return
+    say(f"{email} sees {'every inbox' if every else ', '.join(sorted(set(names or ())))}")
+    if role_of == "admin" and not every:
+        say("an admin sees every inbox all the same; give them another role: triage agent role EMAIL agent")
+
+
+@agent.command("totp-off")
+def totp_off(email: str, json: Json = False) -> None:
+    """Take the second factor away from one who lost the phone; they are logged out."""
+    from pipeline.assembly import open_store
+    from pipeline.review import totp
+
+    was = totp.off(open_store(), email)
+    if json:
+        print_json({"email": email.strip().lower(), "second_factor": False, "was_on": was == "off"})
+    else:
+        say(f"{email} logs in without a code now" if was == "off" else f"{email} had no second factor")
+
+
+@agent.command("sso-off")
+def sso_off(email: str, json: Json = False) -> None:
+    """Forget whose account it is at the single sign-on provider; a fresh link lets them connect anew."""
+    from pipeline.assembly import open_store
+    from pipeline.review import identities
+
+    was = identities.unbind(open_store(), email)
+    if json:
+        print_json({"email": email.strip().lower(), "single_sign_on": False, "was_on": was})
+    else:
+        say(f"{email} is disconnected" if was else f"{email} was not connected")
+
+
+@agent.command("audit")
+def show_audit(
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="how many, the newest first")] = 100,
+    json: Json = False,
+) -> None:
+    """What was done to accounts: when, who, what."""
+    from pipeline.assembly import open_store
+    from pipeline.review import audit
+
     rows = [
-        {
-            "email": found.email,
-            "name": found.name,
-            "role": found.role,
-            "state": "disabled" if disabled else "active" if has_password else "invited",
-        }
-        for found, has_password, disabled in agents.everyone(open_store())
+        {"at": at.isoformat(), "who": who, "what": what, "about": about, "detail": detail}
+        for at, who, what, about, detail in audit.newest(open_store(), last)
     ]
     if json:
         print_json(rows)
         return
     for row in rows:
-        say(f"{row['email']:40} {row['role']:6} {row['state']}")
+        say(f"{row['at'][:19]}Z  {row['who']}  {row['what']}  {row['about']}  {row['detail']}".rstrip())
+
+
+@agent.command("list")
+def list_agents(json: Json = False) -> None:
+    """Every account, with its role and the inboxes it is limited to."""
+    from pipeline.assembly import open_store
+    from pipeline.review import agents
+
+    accounts = agents.accounts(open_store())
+    rows = [
+        {
+            "email": found.agent.email,
+            "name": found.agent.name,
+            "role": found.agent.role,
+            "state": found.state,
+            "inboxes": None if found.sees_all else list(found.inboxes),
+            "second_factor": found.second_factor,
+            "single_sign_on": found.single_sign_on,
+        }
+        for found in accounts
+    ]
+    if json:
+        print_json(rows)
+        return
+    for found in accounts:
+        sees = "all inboxes" if found.sees_all else ", ".join(found.inboxes)
+        say(f"{found.agent.email:40} {found.agent.role:6} {found.state:8} {sees}")
     if not rows:
         say("no account yet; make one: triage agent add YOU@EXAMPLE.COM --role admin")
 

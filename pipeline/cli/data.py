@@ -90,7 +90,7 @@ def run(
     from pipeline.assembly import next_due, open_parts, status_counts
     from pipeline.ingest.intake import take_stored
     from pipeline.settings import load
-    from pipeline.steps import run_until_idle
+    from pipeline.steps import run_until_sent
 
     if not until_idle:
         raise typer.BadParameter("say --until-idle; a worker that stays is `triage worker` or `triage up`")
@@ -101,7 +101,7 @@ def run(
     parts.keep_house()
     parts.warm()
     with progress("working", None, quiet=json) as step:
-        done = run_until_idle(parts, threads=settings.worker_threads, on_step=lambda _outcome: step())
+        done = run_until_sent(parts, threads=settings.worker_threads, on_step=lambda _outcome: step())
     tickets = status_counts(parts.store)
     later = next_due(parts.store)
     if json:

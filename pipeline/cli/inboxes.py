@@ -95,6 +95,24 @@ def _by_paste(found: ImapInbox, port: int) -> Login:
     return flow.finish(typer.prompt("Paste that address", hide_input=True, err=True).strip())
 
 
+@inbox.command()
+def enable(name: str) -> None:
+    """Send replies of this inbox again, after its receiver had said that it wants no more (410)."""
+    from pipeline.assembly import open_inboxes, open_store
+    from pipeline.delivery.switched_off import switch_on
+    from pipeline.settings import load
+
+    settings = load()
+    if name not in open_inboxes(settings):
+        raise NotFoundError(f"inboxes.toml has no inbox {name!r}")
+    with open_store(settings).write() as connection:
+        was_off = switch_on(connection, name)
+    if was_off:
+        say(f"inbox.{name}: replies go out again; approve those that came back anew")
+    else:
+        say(f"inbox.{name}: its way out was not off")
+
+
 @inbox.command("list")
 def list_(json: Json = False) -> None:
     """Every inbox: its kind, where it takes messages from, and how it signs in."""
@@ -110,6 +128,7 @@ def list_(json: Json = False) -> None:
         say("inboxes.toml names no inbox; see inboxes.example.toml")
     for row in rows:
         say(f"{row['name']:<20} {row['kind']:<8} {row['where']}  ({row['signs_in']})")
+        say(f"{'':<29} replies: {row['replies']}")
 
 
 def _row(settings: Settings, found: Inbox) -> dict[str, Any]:
@@ -122,7 +141,34 @@ def _row(settings: Settings, found: Inbox) -> dict[str, Any]:
         where, signs_in = f"/webhooks/{found.name}, {found.adapter}", "signature"
     else:
         where, signs_in = str(found.path), "none needed"
-    return {"name": found.name, "kind": found.kind, "where": where, "signs_in": signs_in}
+    return {
+        "name": found.name,
+        "kind": found.kind,
+        "where": where,
+        "signs_in": signs_in,
+        "replies": _way_out_of(settings, found),
+    }
+
+
+def _way_out_of(settings: Settings, found: Inbox) -> str:
+    """Where replies of the inbox go, and whether that is switched off."""
+    from pipeline.assembly import open_store, secret_key
+    from pipeline.delivery.switched_off import switched_off
+    from pipeline.ingest.oauth import Tokens
+    from pipeline.ways_out import WaysOut, manners_of
+
+    def tokens() -> Tokens:
+        return Tokens(open_store(settings), secret_key(settings))
+
+    try:
+        where = WaysOut(settings, {found.name: found}, tokens)(found.name).where
+        if manners_of(found).keyed:
+            with open_store(settings).read() as connection:
+                for off in switched_off(connection, found.name):
+                    return f"{where}: {off.said}"
+    except TriageError as error:  # shown beside the inbox; it hides no other
+        return str(error)
+    return where
 
 
 def _login_of(settings: Settings, found: ImapInbox) -> str:

@@ -268,7 +268,7 @@ def _ended_by(died: threading.Event | None, server: Any) -> Iterator[None]:
 
 
 def _web_parts(parts: Parts, hints: Hints) -> Any:
-    from pipeline.assembly import weekly_report
+    from pipeline.assembly import second_factors, single_sign_on, weekly_report
     from pipeline.evaluation import runs
     from pipeline.ingest.inboxes import WebhookInbox
     from pipeline.ingest.webhooks.receiving import Receipt, body_limit, receive
@@ -295,6 +295,7 @@ def _web_parts(parts: Parts, hints: Hints) -> Any:
         evaluations=parts.home / runs.FOLDER,
         store=parts.store,
         desk=parts.desk,
+        models=parts,
         routes=parts.routes,
         receive_webhook=receive_webhook,
         webhook_limit=lambda source: body_limit(webhook_source(source)),
@@ -304,6 +305,9 @@ def _web_parts(parts: Parts, hints: Hints) -> Any:
         ready={"database": database_answers, "broker": hints.check},
         inbox_names=tuple(parts.inboxes),
         report=lambda week: weekly_report(parts.settings, parts.store, parts.routes, week),
+        second_factors=second_factors(parts.settings, parts.store),
+        single_sign_on=single_sign_on(parts.settings),
+        zone=parts.settings.zone,
     )
 
 

@@ -174,6 +174,39 @@ def confirm(row: Review, as_: As = None, version: Version = None, json: Json = F
     _done(desk.confirm(row, agent, version), json)
 
 
+@review.command()
+def spam(row: Review, as_: As = None, version: Version = None, json: Json = False) -> None:
+    """Close the ticket as spam; later mail of its sender is shown with that mark."""
+    desk, agent, version = _open(row, as_, version)
+    _done(desk.spam(row, agent, version), json)
+
+
+@review.command()
+def assign(
+    row: Review,
+    to: Annotated[str, typer.Argument(help="the colleague's address, or nobody")],
+    as_: As = None,
+    version: Version = None,
+) -> None:
+    """Give the ticket to a colleague who sees its inbox."""
+    from pipeline.review.view import ticket_of
+
+    desk, agent, version = _open(row, as_, version)
+    ticket_id = ticket_of(desk.store, row)
+    desk.assign(ticket_id, agent, version, "" if to == "nobody" else to)
+    say(f"ticket {ticket_id}: assigned to {to}")
+
+
+@review.command()
+def note(
+    row: Review, text: Annotated[str, typer.Argument(help="@name calls a colleague")], as_: As = None
+) -> None:
+    """Leave a word for colleagues on the row."""
+    desk, agent, _version = _open(row, as_, None)
+    called = desk.note(row, agent, text)
+    say(f"noted{', for ' + ', '.join(one.shown for one in called) if called else ''}")
+
+
 def _open(row: int, email: str | None, version: int | None) -> tuple[Desk, Agent, int]:
     """The desk, who decides, and the version decided on: as given, or as it is now."""
     from pipeline.assembly import open_parts

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline.db.tables import moves, tickets
+from pipeline.db.tables import moves, reviews, tickets
 from pipeline.db.types import now
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.lifecycle import WORKED, Status, check_move
@@ -15,6 +15,7 @@ from pipeline.lifecycle import WORKED, Status, check_move
 # Built once: building a statement costs more than running it.
 _OPEN = tickets.insert().returning(tickets.c.id)
 _WRITE_DOWN = moves.insert()
+_IN_THE_QUEUE = ("topic", "language", "route", "assignee_id")
 
 
 def move(
@@ -61,6 +62,7 @@ def move(
             **changes,
         )
     )
+    _follow_in_the_queue(connection, ticket_id, changes)
     _write_down(connection, ticket_id, old, to, row.version + 1, who, why, at)
     return int(row.version) + 1
 
@@ -89,6 +91,29 @@ def touch(connection: sa.Connection, ticket_id: int, **changes: Any) -> None:
         .where(tickets.c.id == ticket_id)
         .values(version=tickets.c.version + 1, updated_at=now(), **changes)
     )
+    _follow_in_the_queue(connection, ticket_id, changes)
+
+
+def note(connection: sa.Connection, ticket_id: int, *, who: str, why: str) -> None:
+    """Write down, among the moves, what somebody did that neither moves nor changes the ticket."""
+    row = connection.execute(
+        sa.select(tickets.c.status, tickets.c.version).where(tickets.c.id == ticket_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no ticket {ticket_id}")
+    status = Status(row.status)
+    _write_down(connection, ticket_id, status, status, row.version, who, why, now())
+
+
+def _follow_in_the_queue(connection: sa.Connection, ticket_id: int, changes: dict[str, Any]) -> None:
+    """The review table keeps what the queue is sorted and filtered by; a customer's message ends a snooze."""
+    kept = {name: changes[name] for name in _IN_THE_QUEUE if name in changes}
+    if "urgency_rank" in changes:
+        kept["urgency_order"] = 3 - changes["urgency_rank"]
+    if "last_message_at" in changes:
+        kept["snoozed_until"] = None
+    if kept:
+        connection.execute(reviews.update().where(reviews.c.ticket_id == ticket_id).values(**kept))
 
 
 def _write_down(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from pipeline.db.tables import drafts, reviews, tickets
+from pipeline.db.tables import agents, drafts, reviews, tickets, typed_texts
 from pipeline.db.types import now
 
 REASONS: dict[str, str] = {
@@ -22,6 +22,11 @@ REASONS: dict[str, str] = {
 }
 """Why a row stands in the review table: the code, and what people read."""
 
+_FOR_THE_QUEUE = sa.select(
+    (3 - tickets.c.urgency_rank).label("urgency_order"),
+    *(tickets.c[name] for name in ("inbox", "topic", "language", "route", "assignee_id")),
+).where(tickets.c.id == sa.bindparam("ticket"))
+
 
 def open_review(
     connection: sa.Connection, ticket_id: int, reason: str, detail: str, draft_id: int | None = None
@@ -33,7 +38,7 @@ def open_review(
     if reason not in REASONS:
         raise ValueError(f"{reason} is not a reason of REASONS")
     supersede_open(connection, ticket_id, f"replaced: {REASONS[reason]}", keep_draft=draft_id)
-    order = sa.select(3 - tickets.c.urgency_rank).where(tickets.c.id == ticket_id).scalar_subquery()
+    ticket = connection.execute(_FOR_THE_QUEUE, {"ticket": ticket_id}).mappings().one()
     row = connection.execute(
         reviews.insert()
         .values(
@@ -42,12 +47,38 @@ def open_review(
             reason=reason,
             detail=detail,
             state="open",
-            urgency_order=order,
             opened_at=now(),
+            **ticket,
         )
         .returning(reviews.c.id)
     )
-    return int(row.scalar_one())
+    review_id = int(row.scalar_one())
+    _typed_becomes_a_note(connection, ticket_id, review_id)
+    return review_id
+
+
+_TYPED = (
+    sa.select(typed_texts, agents.c.name, agents.c.email)
+    .join(reviews, reviews.c.id == typed_texts.c.review_id)
+    .join(agents, agents.c.id == typed_texts.c.agent_id)
+    .where(reviews.c.ticket_id == sa.bindparam("ticket"), reviews.c.id != sa.bindparam("review"))
+    .order_by(typed_texts.c.saved_at)
+)
+
+
+def _typed_becomes_a_note(connection: sa.Connection, ticket_id: int, review_id: int) -> None:
+    """What people had typed on the ticket's earlier rows and not sent is not lost: it stands on the new one."""
+    found = connection.execute(_TYPED, {"ticket": ticket_id, "review": review_id}).all()
+    if not found:
+        return
+    lines = [
+        f"{row.saved_at:%Y-%m-%d %H:%M} UTC, {row.name or row.email} had typed, and not sent:\n{row.text}"
+        for row in found
+    ]
+    connection.execute(reviews.update().where(reviews.c.id == review_id).values(note="\n".join(lines)))
+    connection.execute(
+        typed_texts.delete().where(typed_texts.c.review_id.in_({row.review_id for row in found}))
+    )
 
 
 def supersede_open(

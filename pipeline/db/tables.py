@@ -17,6 +17,30 @@ metadata = sa.MetaData(
 
 T = sa.Text
 
+
+def _words_in(sql: str) -> str:
+    """A PostgreSQL expression: the words of a text, whatever stands between them, so that `a.b@c` is three.
+
+    The arguments stand as PostgreSQL prints them back, so that the two schemas compare. Not more than 20,000
+    characters: a longer list of words than the type holds would refuse the row.
+    """
+    joined = "@._-/+#:~=&<>?"  # what the parser of the words would take into one
+    spaces = " " * len(joined)
+    return f"to_tsvector('simple'::regconfig, translate(\"left\"({sql}, 20000), '{joined}', '{spaces}'))"
+
+
+TICKET_WORDS = _words_in(
+    "(((subject || ' ') || COALESCE(customer_name, '')) || ' ') || COALESCE(customer_address, '')"
+)
+MESSAGE_WORDS = _words_in("text")
+FIELD_WORDS = _words_in("jsonb_path_query_array(fields, '$.*[*].*'::jsonpath)::text")
+
+
+def _searched(name: str, what: str) -> sa.Index:
+    """A GIN index for the search, on PostgreSQL only; on SQLite the search reads the texts."""
+    return sa.Index(name, sa.text(what), postgresql_using="gin").ddl_if(dialect="postgresql")
+
+
 # --- what came in --------------------------------------------------------------------------------
 
 raw_messages = sa.Table(
@@ -130,6 +154,7 @@ tickets = sa.Table(
     sa.Index("ix_tickets_due_at", "due_at", "id"),
     sa.Index("ix_tickets_status", "status", "urgency_rank", "id"),
     sa.Index("ix_tickets_customer_address", "customer_address"),
+    _searched("ix_tickets_words", TICKET_WORDS),
     sa.Index("ix_tickets_created_at", "created_at"),
     sa.Index(
         "ix_tickets_lease_owner",
@@ -178,6 +203,7 @@ messages = sa.Table(
     sa.Index("ix_messages_received_at", "received_at"),
     sa.Index("ix_messages_message_id", "message_id"),
     sa.Index("ix_messages_from_address", "from_address", "received_at"),
+    _searched("ix_messages_words", MESSAGE_WORDS),
 )
 
 blobs = sa.Table(
@@ -298,6 +324,7 @@ triages = sa.Table(
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Index("ix_triages_ticket_id", "ticket_id", "id"),
     sa.Index("ix_triages_created_at", "created_at"),
+    _searched("ix_triages_words", FIELD_WORDS),
 )
 
 shadows = sa.Table(
@@ -440,6 +467,15 @@ login_links = sa.Table(
     sa.Column("used_at", UtcTime),
 )
 
+_QUEUE_FILTERS = ("inbox", "topic", "language", "route", "reason")
+
+
+def _of_open_reviews(*columns: str) -> sa.Index:
+    """Of the open rows only: these are few, however many were ever decided."""
+    where = sa.text("state = 'open'")
+    return sa.Index(f"ix_reviews_open_{columns[0]}", *columns, sqlite_where=where, postgresql_where=where)
+
+
 reviews = sa.Table(
     "reviews",
     metadata,
@@ -457,6 +493,12 @@ reviews = sa.Table(
         server_default="2",
         comment="of the ticket, 0 critical .. 3 low: kept here for the queue's order",
     ),
+    # of the ticket too, so that each filter of the queue is one index; `pipeline.db.moves` keeps them in step
+    sa.Column("inbox", T),
+    sa.Column("topic", T),
+    sa.Column("language", T),
+    sa.Column("route", T),
+    sa.Column("assignee_id", Id, sa.ForeignKey("agents.id")),
     sa.Column("snoozed_until", UtcTime, comment="out of the queue until then"),
     sa.Column("opened_at", UtcTime, nullable=False),
     sa.Column("first_viewed_at", UtcTime),
@@ -474,6 +516,8 @@ reviews = sa.Table(
     sa.Column("hter", sa.Float),
     sa.Index("ix_reviews_state", "state", "opened_at", "id"),
     sa.Index("ix_reviews_queue", "state", "urgency_order", "opened_at", "id"),
+    *(_of_open_reviews(name, "urgency_order", "opened_at", "id") for name in _QUEUE_FILTERS),
+    *(_of_open_reviews(name) for name in ("assignee_id", "claimed_by", "snoozed_until")),
     sa.Index("ix_reviews_ticket_id", "ticket_id", "id"),
     sa.Index("ix_reviews_decided_at", "decided_at"),
     sa.Index("ix_reviews_opened_at", "opened_at"),
@@ -518,6 +562,19 @@ agent_inboxes = sa.Table(
     sa.Column("agent_id", Id, sa.ForeignKey("agents.id"), primary_key=True),
     sa.Column("inbox", T, primary_key=True, comment="an agent with any sees only these; with none, all"),
 )
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("who", T, nullable=False, comment="agent:EMAIL, operator (the command line), link, sso"),
+    sa.Column("what", T, nullable=False, comment="see pipeline.review.audit"),
+    sa.Column("about", T, nullable=False, comment="the account's address"),
+    sa.Column("detail", T, nullable=False, default="", comment="one plain line, no secret"),
+    sa.Index("ix_audit_about", "about", "id"),
+)
+"""What was done to accounts; append-only, triggers of the migration see to it. Tickets have `moves`."""
+
 saved_views = sa.Table(
     "saved_views",
     metadata,
@@ -542,6 +599,7 @@ typed_texts = sa.Table(
     metadata,
     sa.Column("review_id", Id, sa.ForeignKey("reviews.id"), primary_key=True),
     sa.Column("agent_id", Id, sa.ForeignKey("agents.id"), primary_key=True),
+    sa.Column("instead", sa.Boolean, primary_key=True, comment="an answer without the draft"),
     sa.Column("text", T, nullable=False, comment="typed and not sent; a note once the review is superseded"),
     sa.Column("saved_at", UtcTime, nullable=False),
 )

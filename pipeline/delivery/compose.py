@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from email.parser import BytesParser
 from email.policy import Policy
 from email.utils import format_datetime
 
+from pipeline.delivery.markup import as_html
 from pipeline.errors import InputError
 
 WIDTH = 76
@@ -58,7 +60,7 @@ class Outgoing:
     """One approved reply on its way out: the row of `replies`, its ticket's token, and the sender.
 
     Message ids are without angle brackets. `approved_at` becomes the Date, so that a second attempt
-    sends the same bytes as the first.
+    sends the same bytes as the first. `doubtful`: of an earlier attempt nobody knows how it ended.
     """
 
     reply_id: int
@@ -75,13 +77,15 @@ class Outgoing:
     to_name: str = ""
     in_reply_to: str | None = None
     references: tuple[str, ...] = field(default=())
+    doubtful: bool = False
 
 
 def compose(outgoing: Outgoing) -> EmailMessage:
     """The mail. Raises `InputError` when an address or the Message-ID cannot stand in a header.
 
     What a customer wrote (subject, names, references) is cleaned rather than refused: a broken header
-    of theirs must not keep them from an answer. Auto-Submitted is not set: a person approved the text.
+    of theirs must not keep them from an answer. The text goes out plain, and as HTML of the same words.
+    Auto-Submitted and Precedence are not set: a person approved the text, and nothing else is ever sent.
     """
     sender = outgoing.sender
     if not _MESSAGE_ID.fullmatch(outgoing.message_id):
@@ -105,12 +109,11 @@ def compose(outgoing: Outgoing) -> EmailMessage:
         chain = chain[:1] + chain[1 - MAX_REFERENCES :]
     if chain:
         message["References"] = " ".join(f"<{item}>" for item in chain)
-    message.set_content(
-        flow(body_text(outgoing.text, sender.signature)),
-        charset="utf-8",
-        cte="quoted-printable",
-        params={"format": "flowed"},
-    )
+    text = body_text(outgoing.text, sender.signature)
+    message.set_content(flow(text), charset="utf-8", cte="quoted-printable", params={"format": "flowed"})
+    message.add_alternative(as_html(text), subtype="html", charset="utf-8", cte="quoted-printable")
+    # not a random one: a second attempt sends the same bytes. "=_" stands in no quoted-printable text.
+    message.set_boundary(f"=_{hashlib.sha256(outgoing.message_id.encode()).hexdigest()[:32]}")
     _check(message)
     return message
 

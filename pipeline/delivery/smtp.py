@@ -10,6 +10,7 @@ import contextlib
 import smtplib
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pipeline.accounts.deadline import Deadline
 from pipeline.delivery.compose import Outgoing, compose, envelope, wire_bytes
 from pipeline.delivery.outcomes import Accepted, Outcome, Permanent, Temporary, Uncertain, plain
-from pipeline.errors import ConfigError, InputError
+from pipeline.errors import ConfigError, InputError, TriageError
 
 MEND = "see TRIAGE_SMTP_URL"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -39,12 +40,18 @@ class Server:
     timeout_s: float = 60.0
 
 
-def read_url(url: str) -> Server:
+Token = Callable[[str | None], str]
+"""Gives an access token, another than the one that was refused (None: whichever is at hand). Raises what
+`pipeline.ingest.oauth.AccessTokens` raises."""
+
+
+def read_url(url: str, *, log_in_as: str | None = None) -> Server:
     """smtp://user:password@host:587 or smtps://…:465; raises `ConfigError`, never with the password.
 
     smtp:// to any machine but this one needs STARTTLS; `?starttls=no` switches that off (and is refused
     together with a password). `?ca=FILE` trusts a private authority, `?name=HOST` is our EHLO name,
-    `?timeout_s=60` bounds the whole dialogue.
+    `?timeout_s=60` bounds the whole dialogue. `log_in_as` is who logs in by OAuth2 where the address names
+    nobody; it then holds no password.
     """
     try:
         parts = urlsplit(url.strip())
@@ -68,7 +75,9 @@ def read_url(url: str) -> Server:
         tls = "none"
     else:
         tls = "starttls"
-    user = unquote(parts.username) if parts.username else None
+    user = unquote(parts.username) if parts.username else log_in_as
+    if log_in_as is not None and parts.password:
+        raise ConfigError("smtp_url: with oauth = true it holds no password")
     if user and tls == "none" and not loopback:
         raise ConfigError("TRIAGE_SMTP_URL: a password does not go over the network without TLS")
     try:
@@ -93,10 +102,15 @@ def read_url(url: str) -> Server:
 
 
 class SmtpMailer:
-    """Sends through one server. `send` opens a connection of its own; threads may share the mailer."""
+    """Sends through one server. `send` opens a connection of its own; threads may share the mailer.
 
-    def __init__(self, server: Server) -> None:
+    With `token` it logs in by XOAUTH2. `mend` says which setting is to be looked at.
+    """
+
+    def __init__(self, server: Server, *, token: Token | None = None, mend: str = MEND) -> None:
         self.server = server
+        self.token = token
+        self.mend = mend
 
     @property
     def where(self) -> str:
@@ -107,12 +121,18 @@ class SmtpMailer:
             data, utf8 = wire_bytes(compose(outgoing))
         except InputError as error:
             return Permanent(str(error))
+        try:
+            token = self.token(None) if self.token else None  # the provider may take its time
+        except TriageError as error:
+            return Temporary(plain(str(error)))
         with Deadline(self.server.timeout_s) as deadline:
             try:
-                connection = self._open(deadline)
+                connection = self._open(deadline, token)
             except _Refused as refused:
                 # the server as a whole, not this mail: it waits while somebody mends server or setting
-                return Temporary(plain(f"{self.where}: {refused}; {MEND}"))
+                return Temporary(plain(f"{self.where}: {refused}; {self.mend}"))
+            except TriageError as error:
+                return Temporary(plain(str(error)))
             try:
                 return _hand_over(connection, deadline, outgoing, data, utf8)
             finally:
@@ -120,18 +140,28 @@ class SmtpMailer:
 
     def check(self) -> str:
         """Connect and log in as `send` would, and say so; raises `ConfigError` with the server's words."""
+        token = self.token(None) if self.token else None
         with Deadline(min(self.server.timeout_s, 15.0)) as deadline:
             try:
-                connection = self._open(deadline)
+                connection = self._open(deadline, token)
             except _Refused as refused:
-                raise ConfigError(plain(f"{self.where}: {refused}; {MEND}")) from None
+                raise ConfigError(plain(f"{self.where}: {refused}; {self.mend}")) from None
             with contextlib.suppress(smtplib.SMTPException, OSError):
                 connection.quit()
             connection.close()
         login = f", logged in as {self.server.user}" if self.server.user else ""
         return f"{self.where} answers ({self.server.tls} TLS{login})".replace("none TLS", "no TLS")
 
-    def _open(self, deadline: Deadline) -> smtplib.SMTP:
+    def _open(self, deadline: Deadline, token: str | None) -> smtplib.SMTP:
+        """As `_connect`. A token that is refused for good is renewed once: it may have been revoked early."""
+        try:
+            return self._connect(deadline, token)
+        except _LoginRefused:
+            if self.token is None or token is None:
+                raise
+            return self._connect(deadline, self.token(token))
+
+    def _connect(self, deadline: Deadline, token: str | None) -> smtplib.SMTP:
         """A greeted, encrypted and logged-in connection; raises `_Refused` with the words for people."""
         server = self.server
         context = ssl.create_default_context(cafile=server.ca) if server.tls != "none" else None
@@ -148,21 +178,26 @@ class SmtpMailer:
                     raise _Refused("it offers no STARTTLS (write ?starttls=no to send without TLS)")
                 connection.starttls(context=context)
                 connection.ehlo()
-            if server.user:
+            if server.user and token is not None:
+                if "XOAUTH2" not in connection.esmtp_features.get("auth", "").upper().split():
+                    raise _Refused("it offers no login by OAuth2 (XOAUTH2)")
+                connection.auth("XOAUTH2", _XOauth2(server.user, token))
+            elif server.user:
                 connection.login(server.user, server.password or "")
         except _Refused:
             connection.close()
             raise
         except smtplib.SMTPAuthenticationError as error:
             connection.close()
-            raise _Refused(f"it refused the login: {_said(error.smtp_code, error.smtp_error)}") from error
+            kind = _LoginRefused if error.smtp_code >= 500 else _Refused
+            raise kind(f"it refused the login: {_said(error.smtp_code, error.smtp_error)}") from error
         except smtplib.SMTPResponseException as error:
             connection.close()
             raise _Refused(f"it says {_said(error.smtp_code, error.smtp_error)}") from error
         except ssl.SSLError as error:
             connection.close()
             raise _Refused(f"TLS failed: {error.reason or error}") from error
-        except (smtplib.SMTPException, OSError, UnicodeError) as error:
+        except (smtplib.SMTPException, OSError, ValueError) as error:  # a challenge may be no base64
             connection.close()
             raise _Refused(f"it cannot be reached: {_lost(error, deadline)}") from error
         return connection
@@ -170,6 +205,21 @@ class SmtpMailer:
 
 class _Refused(Exception):
     """The server cannot be used at all now; its text says why."""
+
+
+class _LoginRefused(_Refused):
+    """It does not take this password or token."""
+
+
+@dataclass(frozen=True)
+class _XOauth2:
+    """The client's first words; a challenge after them is the refusal, which wants an empty answer."""
+
+    user: str
+    token: str = field(repr=False)
+
+    def __call__(self, challenge: bytes | None = None, /) -> str:
+        return f"user={self.user}\1auth=Bearer {self.token}\1\1" if challenge is None else ""
 
 
 class _Watched(smtplib.SMTP):

@@ -46,13 +46,22 @@ def dangers(text: str, signs: Sequence[Sign], ours: Iterable[str], theirs: str) 
 
 
 def _asks_for_secrets(flat: str) -> bool:
-    words = _words()
+    asked, refused = _words().asked, _words().refused
     return any(
-        words.asked.search(sentence) and not words.refused.search(sentence)
+        not refused.search(_clause(sentence, match.start(), match.end()))
         for sentence in re.split(r"[.!?\n]", flat)
+        for match in asked.finditer(sentence)
     )
 
 
+def _clause(sentence: str, start: int, end: int) -> str:
+    """What of a sentence can refuse what is asked there: "if you did not get it, send us your PIN" does not."""
+    begin = max(sentence.rfind(mark, 0, start) for mark in ",;:") + 1
+    behind = _FEW_WORDS.match(sentence, end)
+    return sentence[begin : behind.end() if behind else end]
+
+
+_FEW_WORDS = re.compile(r"(?:[^\w,;:]+\w+){0,3}")
 _MARKUP = re.compile(
     r"<\s*/?\s*(?:script|img|iframe|svg|object|embed|form|input|style|link|meta|base|video|audio|a|body|html|div|span)\b[^>]{0,300}>"
     r"|\bon(?:error|load|click|mouseover)\s*=|\bsrcset?\s*=\s*[\"']",

@@ -135,7 +135,11 @@ def summarise(
     `language` is the team's, like that of a triage's one-line summary. Not to be called inside a
     transaction. Raises `ConfigError` for a damaged prompt file, and the store's errors.
     """
-    prompt = prompts.load(*PROMPT).render(language=language, thread=transcript(thread, THREAD_CHARS))
+    prompt = prompts.load(*PROMPT).render(
+        [thread.customer_name] if thread.customer_name else [],
+        language=language,
+        thread=transcript(thread, THREAD_CHARS),
+    )
     try:
         answered = gateway.ask(
             plan,

@@ -31,7 +31,7 @@ from pipeline.drafting.threads import Thread, ThreadMessage
 from pipeline.drafting.transcript import transcript
 from pipeline.errors import InputError, ModelOutputInvalid
 from pipeline.models.gateway import Context, Gateway, Plan
-from pipeline.models.prompts import Prompts
+from pipeline.models.prompts import Prompts, Rendered
 
 PROMPT = ("writing", "cheap")
 SCHEMA_NAME = "written"
@@ -130,17 +130,9 @@ def write(
     Not to be called inside a transaction. Raises `InputError` for an unknown tool or a text that is empty or
     too long, `AllModelsFailed` where no model did it, `ConfigError` for a damaged prompt file.
     """
-    if tool not in TOOLS:
-        raise InputError(f"there is no writing tool {tool!r}; there are {', '.join(TOOLS)}")
     text = text.strip()
-    if not text:
-        raise InputError("there is no text to work on; write some first")
-    if len(text) > MAX_TEXT_CHARS:
-        raise InputError(f"the text is longer than {MAX_TEXT_CHARS} characters; take a part of it")
-    shown = transcript(thread, THREAD_CHARS) if thread else "(none)"
-    prompt = prompts.load(*PROMPT).render(
-        instruction=TOOLS[tool].instruction, language=language, text=text, thread=shown
-    )
+    prompt = prompt_for(prompts, tool=tool, text=text, language=language, thread=thread)
+    shown = _shown(thread)
 
     def check(raw: str) -> str:
         result = read_json(raw, WrittenAnswer).text.strip()
@@ -162,6 +154,28 @@ def write(
         cost_usd=answered.cost_usd,
         latency_ms=answered.latency_ms,
     )
+
+
+def prompt_for(prompts: Prompts, *, tool: str, text: str, language: str, thread: Thread | None) -> Rendered:
+    """What the model of `write` is asked; raises as `write` does."""
+    if tool not in TOOLS:
+        raise InputError(f"there is no writing tool {tool!r}; there are {', '.join(TOOLS)}")
+    text = text.strip()
+    if not text:
+        raise InputError("there is no text to work on; write some first")
+    if len(text) > MAX_TEXT_CHARS:
+        raise InputError(f"the text is longer than {MAX_TEXT_CHARS} characters; take a part of it")
+    return prompts.load(*PROMPT).render(
+        [thread.customer_name] if thread and thread.customer_name else [],
+        instruction=TOOLS[tool].instruction,
+        language=language,
+        text=text,
+        thread=_shown(thread),
+    )
+
+
+def _shown(thread: Thread | None) -> str:
+    return transcript(thread, THREAD_CHARS) if thread else "(none)"
 
 
 # --- what must hold of a reworked text ----------------------------------------------------------------

@@ -317,6 +317,9 @@ def try_login(inbox: ImapInbox, tokens: AccessTokens | None = None) -> str | Non
             _selected(client, inbox)
             if inbox.after is not None and inbox.after.move and not client.folder_exists(inbox.after.move):
                 return f"inbox.{inbox.name}: there is no folder {inbox.after.move!r} to move mail to"
+            sent = inbox.send.sent_folder
+            if sent is not None and not client.folder_exists(sent):
+                return f"inbox.{inbox.name}.send, sent_folder: there is no folder {sent!r}"
     except TriageError as error:
         return str(error)
     return None

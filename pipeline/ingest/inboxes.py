@@ -29,6 +29,7 @@ from pipeline.errors import ConfigError
 from pipeline.ingest.bounds import DEFAULT_BOUNDS, Bounds
 from pipeline.ingest.loops import REPLY_CAPS, TICKET_CAPS
 from pipeline.ingest.oauth_table import OAuth
+from pipeline.ingest.send_table import Send
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """What an inbox may be called: it stands in addresses (`/webhooks/NAME`) and in metrics."""
@@ -65,12 +66,6 @@ class After(_Table):
         ):
             raise ValueError("keyword: letters, digits, - and _ only")
         return self
-
-
-class Send(_Table):
-    """How replies of this inbox go out, where it is not the common TRIAGE_SMTP_URL."""
-
-    smtp_url: SecretStr | None = None
 
 
 class ParseBounds(_Table):
@@ -138,6 +133,29 @@ class _Inbox(_Table):
         _refuse_controls(value or "")
         return value
 
+    @model_validator(mode="after")
+    def _answers_as_somebody(self) -> _Inbox:
+        if (self.send.callback_url or self.send.helpdesk) and not self.from_address:
+            raise ValueError("send: its replies need a from_address to stand under")
+        if (self.send.oauth or self.send.sent_folder) and not isinstance(self, ImapInbox):
+            raise ValueError("send: oauth and sent_folder are for an inbox of the kind imap")
+        if self.send.helpdesk and not isinstance(self, WebhookInbox):
+            raise ValueError("send: a helpdesk is for an inbox of the kind webhook, with its adapter")
+        return self
+
+    def callback_secret(self) -> str:
+        """The key that signs the callback. Raises `ConfigError` if its file or variable is not there."""
+        send = self.send
+        given = (send.callback_secret, send.callback_secret_file, send.callback_secret_env)
+        return _secret(f"inbox.{self.name}.send", "callback_secret", *given).strip()
+
+    def helpdesk_token(self) -> str:
+        """The token for the helpdesk's API. Raises `ConfigError` as `callback_secret`."""
+        send = self.send
+        return _secret(
+            f"inbox.{self.name}.send", "token", send.token, send.token_file, send.token_env
+        ).strip()
+
     @property
     def uses_plus_address(self) -> bool:
         """Whether replies may carry the ticket's token in their Reply-To: as set, or as the host is known."""
@@ -190,6 +208,8 @@ class ImapInbox(_Inbox):
         given = [self.password, self.password_file, self.password_env, self.oauth]
         if sum(value is not None for value in given) != 1:
             raise ValueError("give one of password, password_file and password_env, or an oauth table")
+        if self.send.oauth and self.oauth is None:
+            raise ValueError("send: oauth = true needs the inbox's own oauth table")
         return self
 
     @property
@@ -240,6 +260,10 @@ class WebhookInbox(_Inbox):
         given = [self.secret, self.secret_file, self.secret_env]
         if sum(value is not None for value in given) != 1:
             raise ValueError("give one of secret, secret_file and secret_env")
+        if self.send.helpdesk not in (None, self.adapter):
+            raise ValueError(
+                f'send: helpdesk = "{self.send.helpdesk}" needs adapter = "{self.send.helpdesk}"'
+            )
         return self
 
     def secrets(self) -> tuple[str, ...]:

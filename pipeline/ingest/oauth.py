@@ -85,6 +85,15 @@ def endpoints(oauth: OAuth) -> Endpoints:
     )
 
 
+def scopes(inbox: ImapInbox) -> tuple[str, ...]:
+    """What a login of this inbox is asked for: its mailbox, and sending where its replies go out by it."""
+    oauth = oauth_of(inbox)
+    known = endpoints(oauth).scopes
+    if inbox.send.oauth and oauth.provider == "microsoft" and not oauth.scopes:
+        return ("https://outlook.office.com/SMTP.Send", *known)  # Google's one scope is for all of mail
+    return known
+
+
 def oauth_of(inbox: ImapInbox) -> OAuth:
     """The inbox's oauth table. Raises `ConfigError` where it signs in by password."""
     if inbox.oauth is None:
@@ -225,7 +234,7 @@ def granted(
             f"inbox.{inbox.name}: {answer.host} gave a token that cannot be renewed; see scopes in inboxes.toml "
             '(many providers want "offline_access" among them)'
         )
-    missing = set(endpoints(oauth).scopes) - set(str(said.get("scope", "")).split())
+    missing = set(scopes(inbox)) - set(str(said.get("scope", "")).split())
     if oauth.provider == "google" and "scope" in said and missing:  # each can be left unticked there
         raise ConfigError(
             f"inbox.{inbox.name}: the login does not allow {', '.join(sorted(missing))}; run again and tick it: "

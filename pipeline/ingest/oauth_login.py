@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from pipeline.errors import ConfigError, InputError, UnreachableError
 from pipeline.ingest.inboxes import ImapInbox
-from pipeline.ingest.oauth import Login, ask, endpoints, granted, oauth_of, refusal
+from pipeline.ingest.oauth import Login, ask, endpoints, granted, oauth_of, refusal, scopes
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 SLOWER_S = 5.0
@@ -53,7 +53,7 @@ def ask_device(inbox: ImapInbox) -> DeviceCode:
             f"inboxes.toml, inbox.{inbox.name}: no device_url; use the browser: triage inbox login {inbox.name} "
             "--flow code"
         )
-    answer = ask(inbox, {"scope": " ".join(where.scopes)}, url=where.device_url)
+    answer = ask(inbox, {"scope": " ".join(scopes(inbox))}, url=where.device_url)
     if answer.error is not None:
         raise refusal(inbox, answer)
     said = answer.said
@@ -146,7 +146,7 @@ class CodeFlow:
             "response_type": "code",
             "client_id": oauth_of(inbox).client_id,
             "redirect_uri": redirect_uri,
-            "scope": " ".join(where.scopes),
+            "scope": " ".join(scopes(inbox)),
             "state": self._state,
             "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
             "code_challenge_method": "S256",

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from pipeline.db.store import Store
 from pipeline.db.tables import (
+    comparisons,
     corrections,
     drafts,
     messages,
@@ -54,6 +55,8 @@ WHAT: dict[str, What] = {
     "triages": What(triages, triages.c.created_at),
     "corrections": What(corrections, corrections.c.at),
     "drafts": What(drafts, sa.func.coalesce(drafts.c.superseded_at, drafts.c.created_at)),
+    # which of two drafts was preferred, blind: their texts and models are rows of "drafts"
+    "comparisons": What(comparisons, sa.func.coalesce(comparisons.c.chosen_at, comparisons.c.created_at)),
     "reviews": What(reviews, sa.func.coalesce(reviews.c.decided_at, reviews.c.opened_at)),
     "replies": What(replies, sa.func.coalesce(replies.c.sent_at, replies.c.created_at)),
     "calls": What(model_calls, model_calls.c.started_at),

@@ -13,18 +13,22 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from pipeline.db.moves import move
+from pipeline.db.moves import move, touch
+from pipeline.db.moves import note as write_down
 from pipeline.db.reviews import open_review
 from pipeline.db.store import Store
-from pipeline.db.tables import messages, replies, reviews, tickets
+from pipeline.db.tables import replies, reviews, tickets
 from pipeline.db.types import now
 from pipeline.errors import ConfigError, ConflictError, InputError
 from pipeline.lifecycle import Status
-from pipeline.review import outcomes
+from pipeline.review import notes, outcomes, spam, typed
 from pipeline.review.agents import Agent
 from pipeline.review.confirming import step_to_confirm
+from pipeline.review.forsaking import forsake_uncertain
 from pipeline.review.holding import (
+    CLAIM,
     Held,
+    all_read,
     decide,
     hold,
     lock_ticket,
@@ -34,8 +38,8 @@ from pipeline.review.holding import (
     review_row,
 )
 from pipeline.review.replying import answered_message, clean_text, write_reply
+from pipeline.review.withdrawing import take_back
 
-CLAIM = timedelta(minutes=15)
 _ROUTE = {Status.ROUTINE: "cheap", Status.ESCALATED: "strong"}
 REJECT_REASONS: dict[str, str] = {
     "wrong_facts": "wrong facts",
@@ -190,7 +194,8 @@ class Desk:
             connection, row.ticket["id"], row.draft["message_id"] if row.draft else None
         )
         decide(connection, row, agent, action, measured, sent_text=text)
-        _all_read(connection, row.ticket["id"])
+        typed.sent(connection, row.review["id"], agent.id)
+        all_read(connection, row.ticket["id"])
         write_reply(
             connection,
             answered,
@@ -216,58 +221,7 @@ class Desk:
     def withdraw(self, ticket_id: int, agent: Agent, version: int) -> int:
         """Take an approval back while its reply is untried; the row is open again. Returns the version."""
         with self.store.write() as connection:
-            ticket = lock_ticket(connection, ticket_id, version)
-            reply = connection.execute(
-                sa.select(replies.c.id, replies.c.review_id).where(
-                    replies.c.ticket_id == ticket_id, replies.c.state == "waiting", replies.c.attempts == 0
-                )
-            ).one_or_none()
-            if ticket["status"] != Status.APPROVED or reply is None:
-                raise ConflictError("it is too late: the reply is on its way or out")
-            # never tried, so nobody outside knows its Message-ID: what was done stands in the moves
-            connection.execute(replies.delete().where(replies.c.id == reply.id))
-            if _unread(connection, ticket_id):  # the draft is stale by now: what waits is read first
-                connection.execute(
-                    reviews.update()
-                    .where(reviews.c.id == reply.review_id)
-                    .values(state="superseded", outcome="expired", edit_share=None, hter=None)
-                )
-                return move(
-                    connection,
-                    ticket_id,
-                    Status.RECEIVED,
-                    who=agent.who,
-                    why=f"{agent.shown} took the approval back; a newer message waits",
-                )
-            new = move(
-                connection,
-                ticket_id,
-                Status.IN_REVIEW,
-                who=agent.who,
-                why=f"{agent.shown} took the approval back",
-            )
-            connection.execute(
-                reviews.update()
-                .where(reviews.c.id == reply.review_id)
-                .values(
-                    state="open",
-                    claimed_by=agent.id,
-                    claimed_until=now() + CLAIM,
-                    **dict.fromkeys(
-                        (
-                            "decided_at",
-                            "decided_by",
-                            "action",
-                            "sent_text",
-                            "outcome",
-                            "outcome_why",
-                            "edit_share",
-                            "hter",
-                        )
-                    ),
-                )
-            )
-            return new
+            return take_back(connection, ticket_id, agent, version)
 
     # --- without an answer ------------------------------------------------------------------------
 
@@ -311,6 +265,7 @@ class Desk:
             why = " ".join(why.split())[:500]
             decide(connection, row, agent, "close", measured, note=why or None)
             sentence = f"{agent.shown} closed it without an answer" + (f": {why}" if why else "")
+            sentence += forsake_uncertain(connection, row.ticket["id"], agent.shown)
             new = move(connection, row.ticket["id"], Status.CLOSED, who=agent.who, why=sentence)
             return _decided(row, new, "close", measured)
 
@@ -393,14 +348,37 @@ class Desk:
             open_review(connection, ticket_id, "human_route", sentence + ".")
             return new
 
-    def note(self, review_id: int, agent: Agent, text: str) -> None:
-        """Leave a word for colleagues on the row; notes are only ever added to."""
-        text = clean_text(text)[:2000]
+    def spam(self, review_id: int, agent: Agent, version: int) -> Decided:
+        """Close the ticket as spam. Later mail of its sender is shown with that mark, and treated as any."""
         with self.store.write() as connection:
-            review = review_row(connection, review_id, lock=True)
-            line = f"{now():%Y-%m-%d %H:%M} UTC, {agent.shown}: {text}"
-            note = f"{review['note']}\n{line}" if review["note"] else line
-            connection.execute(reviews.update().where(reviews.c.id == review_id).values(note=note))
+            row = hold(connection, review_id, agent, version)
+            new, measured = spam.mark(connection, row, agent)
+            return _decided(row, new, spam.ACTION, measured)
+
+    # --- what leaves the row open -----------------------------------------------------------------
+
+    def assign(self, ticket_id: int, agent: Agent, version: int, email: str) -> int:
+        """Give the ticket to somebody who may see it, or to nobody (""); returns its version.
+
+        Raises `ConflictError` when the ticket changed meanwhile, `InputError` for somebody who cannot have it.
+        """
+        email = email.strip().lower()
+        with self.store.write() as connection:
+            ticket = lock_ticket(connection, ticket_id, version)
+            to = {one.email: one for one in notes.colleagues(connection, ticket_id)}.get(email)
+            if email and to is None:
+                raise InputError(f"{email} has no account here, or does not see this inbox")
+            if ticket["assignee_id"] == (to.id if to else None):
+                return version
+            touch(connection, ticket_id, assignee_id=to.id if to else None)
+            whom = "nobody" if to is None else "themselves" if to.id == agent.id else to.shown
+            why = f"{agent.shown} assigned it to {whom}"
+            write_down(connection, ticket_id, who=agent.who, why=why)
+            return version + 1
+
+    def note(self, review_id: int, agent: Agent, text: str) -> tuple[Agent, ...]:
+        """Leave a word for colleagues on the row; returns whom it calls. Notes are only ever added to."""
+        return notes.leave(self.store, review_id, agent, text)
 
 
 def _decided(row: Held, version: int, action: str, measured: outcomes.Measured | None) -> Decided:
@@ -416,24 +394,3 @@ def _decided(row: Held, version: int, action: str, measured: outcomes.Measured |
 
 def _in_words(status: str) -> str:
     return status.replace("_", " ")
-
-
-def _unread(connection: sa.Connection, ticket_id: int) -> bool:
-    """Whether a person's message waits to be read."""
-    return (
-        connection.execute(sa.select(messages.c.id).where(*_waiting(ticket_id)).limit(1)).first() is not None
-    )
-
-
-def _all_read(connection: sa.Connection, ticket_id: int) -> None:
-    """The agent who answers has the whole thread before them (the version says so): nothing of it waits."""
-    connection.execute(messages.update().where(*_waiting(ticket_id)).values(triaged_at=now()))
-
-
-def _waiting(ticket_id: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        messages.c.ticket_id == ticket_id,
-        messages.c.direction == "inbound",
-        messages.c.kind == "person",
-        messages.c.triaged_at.is_(None),
-    )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline.db.tables import agents, drafts, moves, reviews, tickets
+from pipeline.db.tables import agents, drafts, messages, moves, reviews, tickets
 from pipeline.db.types import now
 from pipeline.errors import ConflictError, InputError, NotFoundError
 from pipeline.review.agents import Agent
 from pipeline.review.outcomes import Measured
+
+CLAIM = timedelta(minutes=15)
+"""How long a row that somebody took is theirs."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def _what_changed(connection: sa.Connection, ticket: sa.RowMapping, version: int
         .where(moves.c.ticket_id == ticket["id"], moves.c.version > version)
         .order_by(moves.c.id.desc())
     ).first()
-    what = f"{last.why} ({last.at:%H:%M} UTC)" if last else "its details were corrected"
+    what = f"{last.why} ({last.at:%H:%M} UTC)" if last else "its details changed"
     return f"Ticket {ticket['id']} changed since you opened it: {what}"
 
 
@@ -123,3 +127,24 @@ def decide(
     )
     if done.rowcount != 1:
         raise ConflictError(f"review {row.review['id']} was decided by somebody else just now")
+
+
+def unread(connection: sa.Connection, ticket_id: int) -> bool:
+    """Whether a person's message waits to be read."""
+    return (
+        connection.execute(sa.select(messages.c.id).where(*_waiting(ticket_id)).limit(1)).first() is not None
+    )
+
+
+def all_read(connection: sa.Connection, ticket_id: int) -> None:
+    """The agent who answers has the whole thread before them (the version says so): nothing of it waits."""
+    connection.execute(messages.update().where(*_waiting(ticket_id)).values(triaged_at=now()))
+
+
+def _waiting(ticket_id: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        messages.c.ticket_id == ticket_id,
+        messages.c.direction == "inbound",
+        messages.c.kind == "person",
+        messages.c.triaged_at.is_(None),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,10 +25,10 @@ from pipeline.db.tables import (
     triages,
 )
 from pipeline.errors import NotFoundError
+from pipeline.review import marks, spam
 from pipeline.review.replying import answer_address
 
 Values = Mapping[str, Any]
-_BY_NOTHING = (None, "", "nothing")
 MESSAGES_SHOWN = 200
 """A longer thread shows its newest messages; `messages_left_out` says how many are not."""
 
@@ -40,6 +40,8 @@ class TicketView:
     `messages` carry their `attachments`; `triage` is the last one, with corrections applied in
     `clarity` and `fields`; `fields` are those of the whole thread; `facts` are the last look-up's of
     each connector; `prior_reply` is the last reply that did not go out, with the mail server's words.
+    `calls` and `drafts` carry the address of who asked for them by hand, `asked_by_email`; `spam_before` is
+    another ticket of this sender that somebody marked as spam.
     """
 
     ticket: Values
@@ -56,6 +58,7 @@ class TicketView:
     replies: tuple[Values, ...]
     moves: tuple[Values, ...]
     calls: tuple[Values, ...]
+    spam_before: int | None = None
 
     @property
     def prior_reply(self) -> Values | None:
@@ -75,12 +78,7 @@ class TicketView:
     @property
     def unsupported(self) -> list[str]:
         """The draft's claims that nothing in thread, account facts or policy supports."""
-        claims = self.draft["claims"] if self.draft else []
-        return [
-            str(claim["text"])
-            for claim in claims
-            if claim.get("text") and claim.get("supported_by") in _BY_NOTHING
-        ]
+        return [words for words, _kind in marks.unsupported(self.draft["claims"])] if self.draft else []
 
 
 @dataclass(frozen=True)
@@ -104,6 +102,20 @@ def ticket_of(store: Store, review_id: int) -> int:
     if found is None:
         raise NotFoundError(f"there is no review {review_id}")
     return int(found)
+
+
+def since(store: Store, ticket_id: int, version: int) -> tuple[int, tuple[Values, ...]]:
+    """(the ticket's version now, its moves after that version): what whoever saw it then has missed."""
+    with store.read() as connection:
+        at = connection.execute(sa.select(tickets.c.version).where(tickets.c.id == ticket_id)).scalar()
+        if at is None:
+            raise NotFoundError(f"there is no ticket {ticket_id}")
+        later = (
+            sa.select(moves)
+            .where(moves.c.ticket_id == ticket_id, moves.c.version > version)
+            .order_by(moves.c.id)
+        )
+        return int(at), tuple(dict(row) for row in connection.execute(later).mappings())
 
 
 def attachment(store: Store, attachment_id: int) -> Attachment:
@@ -142,7 +154,12 @@ def _view(connection: sa.Connection, ticket_id: int) -> TicketView:
     )
     review = next((row for row in all_reviews if row["state"] == "open"), None)
     review = review or (all_reviews[-1] if all_reviews else None)
-    all_drafts = rows(sa.select(drafts).where(drafts.c.ticket_id == ticket_id).order_by(drafts.c.id))
+    all_drafts = rows(
+        sa.select(drafts, agents.c.email.label("asked_by_email"))
+        .outerjoin(agents, agents.c.id == drafts.c.asked_by)
+        .where(drafts.c.ticket_id == ticket_id)
+        .order_by(drafts.c.id)
+    )
     draft = None
     if review is not None and review["draft_id"] is not None:
         draft = next(row for row in all_drafts if row["id"] == review["draft_id"])
@@ -156,13 +173,13 @@ def _view(connection: sa.Connection, ticket_id: int) -> TicketView:
         .order_by(triages.c.id.desc())
         .limit(MESSAGES_SHOWN)
     )
-    triage = _triage(newest_first, all_corrections)
+    newest_first = tuple(_corrected(triage, all_corrections) for triage in newest_first)
     return TicketView(
         ticket=found[0],
         messages=thread,
         messages_left_out=left_out,
-        triage=triage,
-        fields=_fields([triage, *newest_first[1:]] if triage else []),
+        triage=newest_first[0] if newest_first else None,
+        fields=_fields(newest_first),
         corrections=all_corrections,
         facts=_last_of_each(
             rows(
@@ -178,8 +195,12 @@ def _view(connection: sa.Connection, ticket_id: int) -> TicketView:
         replies=rows(sa.select(replies).where(replies.c.ticket_id == ticket_id).order_by(replies.c.id)),
         moves=rows(sa.select(moves).where(moves.c.ticket_id == ticket_id).order_by(moves.c.id)),
         calls=rows(
-            sa.select(model_calls).where(model_calls.c.ticket_id == ticket_id).order_by(model_calls.c.id)
+            sa.select(model_calls, agents.c.email.label("asked_by_email"))
+            .outerjoin(agents, agents.c.id == model_calls.c.agent_id)
+            .where(model_calls.c.ticket_id == ticket_id)
+            .order_by(model_calls.c.id)
         ),
+        spam_before=spam.marked_before(connection, ticket_id, found[0]["customer_address"]),
     )
 
 
@@ -204,7 +225,7 @@ def _thread(connection: sa.Connection, ticket_id: int) -> tuple[tuple[Values, ..
     return thread, int(total) - len(thread)
 
 
-def _fields(newest_first: list[Values]) -> dict[str, list[Any]]:
+def _fields(newest_first: Sequence[Values]) -> dict[str, list[Any]]:
     """The extracted fields of a thread, each value once, in the order of the messages."""
     found: dict[str, list[Any]] = {}
     for triage in reversed(newest_first):
@@ -214,14 +235,14 @@ def _fields(newest_first: list[Values]) -> dict[str, list[Any]]:
     return {name: values for name, values in found.items() if values}
 
 
-def _triage(last: tuple[Values, ...], corrected: tuple[Values, ...]) -> Values | None:
-    if not last:
-        return None
-    triage = dict(last[0])
-    for row in corrected:
-        if row["triage_id"] == triage["id"] and row["field"] in triage:
-            triage[row["field"]] = row["new"]
-    return triage
+def _corrected(triage: Values, corrected: tuple[Values, ...]) -> Values:
+    """A reading with what people put right in it, the last word on each field."""
+    right = {
+        row["field"]: row["new"]
+        for row in corrected
+        if row["triage_id"] == triage["id"] and row["field"] in triage
+    }
+    return {**triage, **right}
 
 
 def _last_of_each(found: tuple[Values, ...]) -> tuple[Values, ...]:

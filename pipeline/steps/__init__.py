@@ -7,7 +7,9 @@ row of the review table.
 
 from __future__ import annotations
 
+import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 RETRY_AFTER = (timedelta(seconds=5), timedelta(seconds=60), timedelta(seconds=300))
 """How long a failed step waits before its second, third, ... start."""
+
+LONGEST_UNDO_WAIT = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,17 @@ def run_until_idle(
     if shadowed := take_shadows(parts):
         done[TASK] = shadowed
     return done
+
+
+def run_until_sent(
+    parts: Parts, *, threads: int, on_step: Callable[[Advanced], None] | None = None
+) -> dict[str, int]:
+    """As `run_until_idle`, but replies in their undo window are waited for: they would stay behind."""
+    done = Counter(run_until_idle(parts, threads=threads, on_step=on_step))
+    while (wait := send.untried_due_in(parts.store)) is not None and wait <= LONGEST_UNDO_WAIT:
+        time.sleep(wait.total_seconds())
+        done.update(run_until_idle(parts, threads=threads, on_step=on_step))
+    return dict(done)
 
 
 def _work_off(parts: Parts, threads: int, on_step: Callable[[Advanced], None] | None) -> dict[str, int]:

@@ -98,7 +98,7 @@ def draft(parts: Parts, lease: Lease) -> str:
     with parts.store.write() as connection:
         if leases.hold(connection, lease) != lease.version:
             raise LeaseLost(f"ticket {lease.ticket_id}: it changed while the draft was written")
-        draft_id = _store_draft(connection, lease.ticket_id, answers.id, strong, written)
+        draft_id = store_draft(connection, lease.ticket_id, answers.id, strong, written)
         lesser = not strong and lease.status is Status.ESCALATED
         reason, detail = _why_review(written, strong, lesser, ticket.decision or "")
         move(connection, lease.ticket_id, Status.IN_REVIEW, who=task, why=detail, confirmed_by=None)
@@ -145,9 +145,17 @@ def _look_up(parts: Parts, lease: Lease, address: str, fields: dict[str, Any]) -
     return {"facts": facts.lines()} if facts else None
 
 
-def _store_draft(
-    connection: sa.Connection, ticket_id: int, message_id: int, strong: bool, written: DraftResult
+def store_draft(
+    connection: sa.Connection,
+    ticket_id: int,
+    message_id: int,
+    strong: bool,
+    written: DraftResult,
+    *,
+    asked_by: int | None = None,
+    refines_id: int | None = None,
 ) -> int:
+    """Keep a draft as a row; returns its id. `asked_by` is the agent who wanted it by hand."""
     return int(
         connection.execute(
             drafts.insert()
@@ -170,6 +178,9 @@ def _store_draft(
                 blocked=list(written.blocked),
                 cost_usd=written.cost_usd,
                 latency_ms=written.latency_ms,
+                summarised=written.summary is not None,
+                asked_by=asked_by,
+                refines_id=refines_id,
                 created_at=now(),
             )
             .returning(drafts.c.id)

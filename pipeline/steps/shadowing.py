@@ -19,7 +19,7 @@ from pipeline.db.types import now
 from pipeline.errors import AllModelsFailed
 from pipeline.models.gateway import Context, Plan
 from pipeline.routing.planning import hashed
-from pipeline.routing.table import Routes
+from pipeline.routing.table import DATA_CLASSES, Routes
 from pipeline.triage.escalation import decide
 from pipeline.triage.reading import Reading, read
 
@@ -52,7 +52,10 @@ def take_shadows(parts: Parts, *, limit: int = 100, go_on: Callable[[], bool] = 
     for row in wanted:
         if taken == limit or not go_on():
             break
-        plan = parts.plan(TASK, inbox=row.inbox, topic=row.topic)
+        # an agent may have put the topic right since: the stricter of both counts
+        known = (row.topic, row.ticket_topic)
+        topic = max(known, key=lambda one: DATA_CLASSES.index(parts.data_class(topic=one, inbox=row.inbox)))
+        plan = parts.plan(TASK, inbox=row.inbox, topic=topic)
         # a ticket that no such model may see is passed over
         taken += bool(plan.choices) and _take(parts, plan, row)
     return taken
@@ -78,6 +81,7 @@ def _sample(share: float) -> sa.Select[Any]:
             triages.c.topic,
             triages.c.language,
             tickets.c.inbox,
+            tickets.c.topic.label("ticket_topic"),
             tickets.c.customer_address,
         )
         .join(tickets, tickets.c.id == triages.c.ticket_id)

@@ -86,7 +86,7 @@ def list_reviews(
 ) -> Response:
     filters = Filters(
         state=state, topic=topic, language=language, urgency=urgency, route=route, reason=reason,
-        inbox=inbox, search=search,
+        inbox=inbox, search=search, reader=agent.id,
     )  # fmt: skip
     found = queue.page(parts.store, filters, after=after, limit=limit)
     return _json({"reviews": found.rows, "next": found.next})

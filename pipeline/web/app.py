@@ -21,7 +21,19 @@ from pipeline.errors import (
     TriageError,
     UnreachableError,
 )
-from pipeline.web import account, api, doors, evaluations, login, queue, ticket
+from pipeline.web import (
+    account,
+    answers,
+    api,
+    changes,
+    doors,
+    evaluations,
+    login,
+    models,
+    oidc,
+    queue,
+    ticket,
+)
 from pipeline.web.parts import WebParts
 from pipeline.web.render import STATIC, page
 from pipeline.web.sessions import NeedsLogin, login_address
@@ -70,7 +82,7 @@ def create_app(parts: WebParts) -> FastAPI:
     app.state.parts = parts
     app.add_middleware(_NoTraceback)
     app.add_middleware(Shield, https=parts.https, limit_bytes=parts.form_limit_bytes)
-    for room in (doors, login, queue, ticket, account, evaluations, api):
+    for room in (doors, login, oidc, queue, ticket, answers, changes, models, account, evaluations, api):
         app.include_router(room.router)
     app.mount("/static", _Static(directory=STATIC), name="static")
     app.add_exception_handler(NeedsLogin, _send_to_login)

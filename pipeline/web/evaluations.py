@@ -21,7 +21,7 @@ from pipeline.evaluation.runs import RunFolder
 from pipeline.evaluation.showing import again
 from pipeline.review.sessions import Session
 from pipeline.web.render import page
-from pipeline.web.sessions import LoggedIn, Parts
+from pipeline.web.sessions import Parts, SeesAll
 
 router = APIRouter(include_in_schema=False)
 
@@ -31,7 +31,7 @@ FAILED_SHOWN = 100
 CACHED = 128
 
 
-def _lead(session: LoggedIn) -> Session:
+def _lead(session: SeesAll) -> Session:
     """The session of a lead or an admin who sees every inbox: cases may be tickets of any; raises 403."""
     if session.agent.role not in ("lead", "admin"):
         raise HTTPException(403, "only a lead or an admin may see this")

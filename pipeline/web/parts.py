@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.assembly import Parts
 from pipeline.db.store import Store
 from pipeline.reports.measures import Report
 from pipeline.review.desk import Desk
+from pipeline.review.oidc import SingleSignOn
+from pipeline.review.totp import SecondFactors
 from pipeline.routing.table import Routes
 
 
@@ -46,7 +49,8 @@ class WebParts:
     forms are taken. `inbox_names` are shown even while empty. `report` computes a week ("2026-W47",
     None for the present one). `evaluations` is the folder in which `triage eval` keeps its runs.
     `webhook_limit` says how many bytes of body a webhook source may send, or raises `NotFoundError`;
-    without it `webhook_limit_bytes` holds for all.
+    without it `webhook_limit_bytes` holds for all. `zone` is the time zone of whoever set none of their own.
+    `models` are what drafts and rewrites at an agent's wish; without them the page offers none.
     """
 
     store: Store
@@ -63,6 +67,10 @@ class WebParts:
     webhook_limit: Callable[[str], int] | None = None
     webhook_limit_bytes: int = 41_943_040
     form_limit_bytes: int = 1_048_576
+    zone: str = "UTC"
+    models: Parts | None = None
+    second_factors: SecondFactors | None = None
+    single_sign_on: SingleSignOn | None = None
 
     @property
     def teams(self) -> dict[str, str]:

@@ -9,15 +9,18 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from fastapi import Request
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from pipeline.db.reviews import REASONS
 from pipeline.db.types import now
 from pipeline.lifecycle import MEANING, Status
+from pipeline.review import marks, notes
 from pipeline.review.desk import REJECT_REASONS
 from pipeline.review.queue import CLARITIES, EMOTIONS, URGENCIES
 from pipeline.review.sessions import Session
@@ -26,7 +29,7 @@ HERE = Path(__file__).parent
 STATIC = HERE / "static"
 HTMX = "vendor/htmx-4.0.1/htmx.min.js"
 ASSETS = hashlib.sha256(
-    b"".join((STATIC / name).read_bytes() for name in ("triage.css", "triage.js"))
+    b"".join(path.read_bytes() for path in sorted([*STATIC.glob("*.css"), *STATIC.glob("*.js")]))
 ).hexdigest()[:12]
 """Stands in the files' addresses, so that a browser takes new ones at once."""
 
@@ -74,12 +77,15 @@ def page(
     **values: Any,
 ) -> HTMLResponse:
     """A rendered page; `session` is who looks at it."""
+    parts = request.app.state.parts
     text = _environment.get_template(template).render(
         nonce=request.state.nonce,
         session=session,
         csrf=session.csrf_token if session else "",
         me=session.agent if session else None,
-        has_report=request.app.state.parts.report is not None,
+        zone=(session.agent.zone if session else None) or parts.zone,
+        called=lambda: notes.waiting(parts.store, session.agent) if session else 0,
+        has_report=parts.report is not None,
         path=request.url.path,
         **values,
     )
@@ -96,14 +102,41 @@ def clean(text: object) -> str:
     return _UNSEEN.sub("", str(text or ""))
 
 
-def when(at: datetime | None) -> Markup:
-    """A time in UTC; the page's script turns it into the reader's own zone."""
+@pass_context
+def when(context: Context, at: datetime | None) -> Markup:
+    """A time in the reader's zone. For somebody who chose none it is the installation's, which the page's
+    script turns into their computer's; the hint is UTC."""
     if at is None:
         return Markup("")
-    at = at.astimezone(UTC)
-    return Markup('<time datetime="{}" data-local>{} UTC</time>').format(
-        at.isoformat(timespec="seconds"), at.strftime("%d %b %Y, %H:%M")
+    me = context.get("me")
+    zone = ZoneInfo(str(context.get("zone") or "UTC"))
+    local, utc = at.astimezone(zone), at.astimezone(UTC)
+    return Markup('<time datetime="{}" title="{}"{}>{}</time>').format(
+        utc.isoformat(timespec="seconds"),
+        utc.strftime("%d %b %Y, %H:%M UTC"),
+        "" if me is not None and me.zone else Markup(" data-local"),
+        local.strftime("%d %b %Y, %H:%M %Z"),
     )
+
+
+_NOTED = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d) UTC(?=, )", re.MULTILINE)
+
+
+@pass_context
+def noted(context: Context, note: object) -> Markup:
+    """Notes as they are kept, each beginning with its time in UTC: here in the reader's zone."""
+    parts: list[Markup] = []
+    last = 0
+    text = clean(note)
+    for hit in _NOTED.finditer(text):
+        parts.append(escape(text[last : hit.start()]))
+        try:
+            parts.append(when(context, datetime.fromisoformat(hit[1]).replace(tzinfo=UTC)))
+        except ValueError:
+            parts.append(escape(hit[0]))
+        last = hit.end()
+    parts.append(escape(text[last:]))
+    return Markup("").join(parts)
 
 
 def ago(at: datetime | None) -> Markup:
@@ -162,32 +195,49 @@ def without_route(sentence: object, route: str | None) -> str:
     return text.removeprefix(f"{route}: ") if route else text
 
 
-def fact(value: object) -> object:
+@pass_context
+def fact(context: Context, value: object) -> object:
     """A value of an account look-up; ISO times are shown as times."""
     if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d", value):
         try:
             at = datetime.fromisoformat(value)
         except ValueError:
             return value
-        return when(at) if at.tzinfo else value
+        return when(context, at) if at.tzinfo else value
     return "yes" if value is True else "no" if value is False else value
 
 
-def marked(text: object, found: Iterable[str], kind: str = "field") -> Markup:
-    """The text with every one of `found` marked where it stands."""
+def marked(
+    text: object, wanted: Iterable[tuple[str, str]], kind: str = "field", placed: list[str] | None = None
+) -> Markup:
+    """The text with each wanted (value, what it is) marked and labelled where it stands.
+
+    `placed` collects the values that were found; the first place of each has the id `at-` and its index
+    there.
+    """
     text = clean(text)
-    needles = sorted({clean(item) for item in found if item and item.strip()}, key=len, reverse=True)[:200]
-    if not needles:
-        return escape(text)
-    pattern = re.compile("|".join(re.escape(needle) for needle in needles))
     parts: list[Markup] = []
     last = 0
-    for hit in pattern.finditer(text):
-        parts.append(escape(text[last : hit.start()]))
-        parts.append(Markup('<mark class="{}">{}</mark>').format(kind, hit.group()))
-        last = hit.end()
+    for mark in marks.find(text, [(clean(value), what) for value, what in wanted]):
+        parts.append(escape(text[last : mark.start]))
+        anchor = Markup("")
+        if placed is not None and mark.value not in placed:
+            anchor = Markup(' id="at-{}"').format(len(placed))
+            placed.append(mark.value)
+        parts.append(
+            Markup('<mark class="{}" data-kind="{}"{}>{}</mark>').format(
+                kind, mark.kind, anchor, text[mark.start : mark.end]
+            )
+        )
+        last = mark.end
     parts.append(escape(text[last:]))
     return Markup("").join(parts)
+
+
+def place_of(value: object, placed: list[str]) -> int | None:
+    """The index of a value among those that `marked` found; None where it stands nowhere word for word."""
+    flat = " ".join(clean(value).split())
+    return placed.index(flat) if flat in placed else None
 
 
 def field_values(fields: dict[str, Any] | None) -> dict[str, list[dict[str, str]]]:
@@ -243,6 +293,7 @@ _environment.filters.update(
     words=words,
     clean=clean,
     when=when,
+    noted=noted,
     ago=ago,
     until=until,
     usd=usd,
@@ -267,5 +318,7 @@ _environment.globals.update(
     HTMX=HTMX,
     ASSETS=ASSETS,
     field_values=field_values,
+    field_kinds=marks.field_kinds,
+    place_of=place_of,
     account=account,
 )

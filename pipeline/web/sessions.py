@@ -9,8 +9,9 @@ from urllib.parse import quote
 from fastapi import Depends, Form, Header, Path, Request, Response
 from starlette.exceptions import HTTPException
 
+from pipeline.errors import NotFoundError
 from pipeline.review import agents as accounts
-from pipeline.review import sessions
+from pipeline.review import sessions, sight
 from pipeline.review.agents import Agent
 from pipeline.review.sessions import Session
 from pipeline.web.parts import WebParts
@@ -39,13 +40,29 @@ Number = Annotated[int, Path(ge=1, le=2**53)]
 
 
 def logged_in(request: Request, parts: Parts) -> Session:
-    """The session that the cookie opens; raises `NeedsLogin`."""
+    """The session that the cookie opens; raises `NeedsLogin`, and `NotFoundError` for what it may not see."""
     token = request.cookies.get(cookie_name(parts), "")
     session = sessions.resume(parts.store, token) if 20 <= len(token) <= 100 else None
     if session is None:
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         raise NeedsLogin(path if request.method == "GET" else "/")
+    _refuse_unseen(request, parts, session.agent)
     return session
+
+
+def _refuse_unseen(request: Request, parts: WebParts, agent: Agent) -> None:
+    """What an address names by number must be in the agent's inboxes: here, so that no route can forget it."""
+    named = [(kind, request.path_params.get(f"{kind}_id")) for kind in sight.KINDS]
+    given = [(kind, str(value)) for kind, value in named if value is not None]
+    if not given:
+        return
+    with parts.store.read() as connection:
+        if sight.inboxes_of(connection, agent.id) is None:
+            return
+        for kind, value in given:
+            if not (value.isascii() and value.isdecimal() and len(value) < 17):
+                raise NotFoundError(f"there is no such {kind}")
+            sight.refuse_unseen_row(connection, agent, kind, int(value))
 
 
 LoggedIn = Annotated[Session, Depends(logged_in)]
@@ -82,11 +99,24 @@ def admin_may_change(session: MayChange) -> Session:
     return admin(session)
 
 
+def sees_all(parts: Parts, session: LoggedIn) -> Session:
+    """The session of somebody who is not limited to some inboxes; raises 403: for what counts all of them."""
+    with parts.store.read() as connection:
+        if sight.inboxes_of(connection, session.agent.id) is not None:
+            raise HTTPException(
+                403, "this page counts every inbox, and yours are limited; ask a lead or an admin"
+            )
+    return session
+
+
+SeesAll = Annotated[Session, Depends(sees_all)]
 Admin = Annotated[Session, Depends(admin)]
 AdminMayChange = Annotated[Session, Depends(admin_may_change)]
 
 
-def bearer(parts: Parts, authorization: Annotated[str, Header(include_in_schema=False)] = "") -> Agent:
+def bearer(
+    request: Request, parts: Parts, authorization: Annotated[str, Header(include_in_schema=False)] = ""
+) -> Agent:
     """The agent whose API token was sent; raises 401. Cookies do not open the API."""
     scheme, _, token = authorization.partition(" ")
     agent = None
@@ -96,10 +126,16 @@ def bearer(parts: Parts, authorization: Annotated[str, Header(include_in_schema=
         raise HTTPException(
             401, "send an agent's token: Authorization: Bearer tri_...", {"www-authenticate": "Bearer"}
         )
+    _refuse_unseen(request, parts, agent)
     return agent
 
 
 Bearer = Annotated[Agent, Depends(bearer)]
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from, for the throttle."""
+    return request.client.host if request.client else "unknown"
 
 
 def cookie_name(parts: WebParts) -> str:

@@ -81,7 +81,9 @@ def from_our_page(headers: Headers, public_url: str) -> bool:
     given = urlsplit(origin)
     if origin.rstrip("/") == _origin(public_url):
         return True
-    return given.scheme in ("http", "https") and given.netloc == headers.get("host", "")
+    # a proxy may turn https into http on the way here, never the other way round
+    schemes = ("https",) if urlsplit(public_url).scheme == "https" else ("http", "https")
+    return given.scheme in schemes and given.netloc == headers.get("host", "")
 
 
 def _origin(url: str) -> str:

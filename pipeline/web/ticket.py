@@ -1,24 +1,21 @@
-"""The ticket page and its actions. Every action is a form; a refused one keeps the typed text."""
+"""The ticket page: what it shows, how it is shown after a refused action, and what it asks for by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from pipeline.errors import ConflictError, InputError, MoveRefused
+from pipeline.db.types import now
 from pipeline.lifecycle import Status
-from pipeline.review import queue
-from pipeline.review.agents import Agent
-from pipeline.review.corrections import correct
-from pipeline.review.desk import Decided
+from pipeline.review import marks, notes, presence, snoozing, typed
+from pipeline.review.corrections import FIELDS
 from pipeline.review.diff import diff
-from pipeline.review.queue import Filters
 from pipeline.review.sessions import Session
-from pipeline.review.view import attachment, ticket_of, view
+from pipeline.review.view import attachment, since, ticket_of, view
+from pipeline.web.hand import Asked, hand
 from pipeline.web.parts import WebParts
 from pipeline.web.queue import asked_in, undo_version
 from pipeline.web.render import page
@@ -40,7 +37,7 @@ def ticket_page(
     done: str = "",
     t: int | None = None,
 ) -> Response:
-    return _show(request, parts, session, ticket_id, back, done=done, done_ticket=t)
+    return show(request, parts, session, ticket_id, back, done=done, done_ticket=t)
 
 
 @router.get("/reviews/{review_id}")
@@ -64,127 +61,7 @@ def download(parts: Parts, session: LoggedIn, attachment_id: Number) -> Response
     )
 
 
-# --- answers ------------------------------------------------------------------------------------------
-
-
-@router.post("/reviews/{review_id}/approve")
-def approve(
-    request: Request, parts: Parts, session: MayChange, review_id: Number, version: Version,
-    text: Text = "", back: Text = "",
-) -> Response:  # fmt: skip
-    """Send the draft as it is. A text that was changed is never thrown away: it is refused here and kept."""
-
-    def act(agent: Agent) -> Decided:
-        draft = view(parts.store, ticket_of(parts.store, review_id)).draft
-        if text.strip() and draft is not None and text.split() != draft["text"].split():
-            raise InputError("you changed the text: send it as your edit, or put the draft back first")
-        return parts.desk.approve(review_id, agent, version)
-
-    return _decide(request, parts, session, review_id, act, back, typed=text)
-
-
-@router.post("/reviews/{review_id}/edit")
-def edit(
-    request: Request, parts: Parts, session: MayChange, review_id: Number, version: Version,
-    text: Text = "", back: Text = "",
-) -> Response:  # fmt: skip
-    return _decide(
-        request, parts, session, review_id,
-        lambda agent: parts.desk.edit(review_id, agent, version, text), back, typed=text,
-    )  # fmt: skip
-
-
-@router.post("/reviews/{review_id}/replace")
-def replace(
-    request: Request, parts: Parts, session: MayChange, review_id: Number, version: Version,
-    text: Text = "", back: Text = "",
-) -> Response:  # fmt: skip
-    return _decide(
-        request, parts, session, review_id,
-        lambda agent: parts.desk.replace(review_id, agent, version, text), back, typed_instead=text,
-    )  # fmt: skip
-
-
-@router.post("/reviews/{review_id}/reject")
-def reject(
-    request: Request, parts: Parts, session: MayChange, review_id: Number, version: Version,
-    reason: Text = "", words: Text = "", back: Text = "",
-) -> Response:  # fmt: skip
-    return _decide(
-        request, parts, session, review_id,
-        lambda agent: parts.desk.reject(review_id, agent, version, reason, words), back,
-    )  # fmt: skip
-
-
-@router.post("/reviews/{review_id}/close")
-def close(
-    request: Request, parts: Parts, session: MayChange, review_id: Number, version: Version,
-    why: Text = "", back: Text = "",
-) -> Response:  # fmt: skip
-    return _decide(
-        request, parts, session, review_id,
-        lambda agent: parts.desk.close(review_id, agent, version, why), back,
-    )  # fmt: skip
-
-
-@router.post("/reviews/{review_id}/settle")
-def settle(
-    request: Request, parts: Parts, session: MayChange, review_id: Number, version: Version,
-    choice: Text = "", back: Text = "",
-) -> Response:  # fmt: skip
-    return _decide(
-        request, parts, session, review_id,
-        lambda agent: parts.desk.resolve_uncertain(review_id, agent, version, choice), back,
-    )  # fmt: skip
-
-
-@router.post("/reviews/{review_id}/confirm")
-def confirm(
-    request: Request, parts: Parts, session: MayChange, review_id: Number, version: Version, back: Text = ""
-) -> Response:
-    """Have the draft written that a spend cap stopped."""
-    return _decide(
-        request, parts, session, review_id,
-        lambda agent: parts.desk.confirm(review_id, agent, version), back,
-    )  # fmt: skip
-
-
-# --- what leaves the row open ---------------------------------------------------------------------------
-
-
-@router.post("/reviews/{review_id}/claim")
-def claim(
-    request: Request,
-    parts: Parts,
-    session: MayChange,
-    review_id: Number,
-    take_over: Text = "",
-    back: Text = "",
-) -> Response:
-    return _change(
-        request, parts, session, ticket_of(parts.store, review_id), back,
-        lambda agent: parts.desk.claim(review_id, agent, take_over=take_over == "1"),
-    )  # fmt: skip
-
-
-@router.post("/reviews/{review_id}/release")
-def release(
-    request: Request, parts: Parts, session: MayChange, review_id: Number, back: Text = ""
-) -> Response:
-    return _change(
-        request, parts, session, ticket_of(parts.store, review_id), back,
-        lambda agent: parts.desk.release(review_id, agent),
-    )  # fmt: skip
-
-
-@router.post("/reviews/{review_id}/note")
-def note(
-    request: Request, parts: Parts, session: MayChange, review_id: Number, text: Text = "", back: Text = ""
-) -> Response:
-    return _change(
-        request, parts, session, ticket_of(parts.store, review_id), back,
-        lambda agent: parts.desk.note(review_id, agent, text),
-    )  # fmt: skip
+# --- what the page asks for by itself -------------------------------------------------------------------
 
 
 @router.post("/reviews/{review_id}/seen")
@@ -193,107 +70,67 @@ def seen(parts: Parts, session: MayChange, review_id: Number) -> Response:
     return Response(status_code=204)
 
 
+@router.post("/tickets/{ticket_id}/here")
+def here(
+    request: Request, parts: Parts, session: MayChange, ticket_id: Number, version: Version,
+    typing: Text = "", leaving: Text = "",
+) -> Response:  # fmt: skip
+    """The page is open: who else has it open, and what happened since it was made."""
+    if leaving == "1":
+        presence.gone(parts.store, ticket_id, session.agent)
+        return Response(status_code=204)
+    presence.here(parts.store, ticket_id, session.agent, typing=typing == "1")
+    notes.seen(parts.store, session.agent, ticket_id)
+    now_at, moves = since(parts.store, ticket_id, version)
+    return page(
+        request,
+        "_here.html",
+        session,
+        others=presence.others(parts.store, ticket_id, session.agent),
+        changed=now_at > version,
+        since=moves,
+        ticket_id=ticket_id,
+    )
+
+
 @router.post("/reviews/{review_id}/diff")
 def live_diff(
     request: Request, parts: Parts, session: MayChange, review_id: Number, text: Text = ""
 ) -> Response:
-    """What the typed text changes in the draft; stores nothing."""
+    """What the typed text changes in the draft, and which doubtful claims still stand in it; the text is kept."""
+    typed.keep(parts.store, review_id, session.agent, text)
     draft = view(parts.store, ticket_of(parts.store, review_id)).draft
     pieces = diff(draft["text"], text, draft["language"]) if draft else []
-    return page(request, "_diff.html", session, pieces=pieces)
+    claims = marks.unsupported(draft["claims"]) if draft else []
+    return page(request, "_diff.html", session, pieces=pieces, standing=marks.find(text, claims))
 
 
-@router.post("/tickets/{ticket_id}/correct")
-def put_right(
-    request: Request, parts: Parts, session: MayChange, ticket_id: Number, version: Version,
-    topic: Text = "", language: Text = "", urgency: Text = "", emotion: Text = "", back: Text = "",
-) -> Response:  # fmt: skip
-    given = {"topic": topic, "language": language, "urgency": urgency, "emotion": emotion}
-    changes = {name: value for name, value in given.items() if value}
-    return _change(
-        request, parts, session, ticket_id, back,
-        lambda agent: correct(parts.store, ticket_id, agent, version, changes, parts.teams),
-    )  # fmt: skip
-
-
-@router.post("/tickets/{ticket_id}/reopen")
-def reopen(
-    request: Request, parts: Parts, session: MayChange, ticket_id: Number, version: Version,
-    why: Text = "", back: Text = "",
-) -> Response:  # fmt: skip
-    return _change(
-        request, parts, session, ticket_id, back,
-        lambda agent: parts.desk.reopen(ticket_id, agent, version, why),
-    )  # fmt: skip
-
-
-@router.post("/tickets/{ticket_id}/withdraw")
-def withdraw(
-    request: Request, parts: Parts, session: MayChange, ticket_id: Number, version: Version, back: Text = ""
+@router.post("/reviews/{review_id}/typed")
+def keep_typed(
+    parts: Parts, session: MayChange, review_id: Number, text: Text = "", instead: Text = ""
 ) -> Response:
-    return _change(
-        request, parts, session, ticket_id, back,
-        lambda agent: parts.desk.withdraw(ticket_id, agent, version),
-    )  # fmt: skip
+    """Keep what is being typed where there is no draft, or beside it."""
+    typed.keep(parts.store, review_id, session.agent, text, instead=instead == "1")
+    return Response(status_code=204)
 
 
-# --- how each of them answers ---------------------------------------------------------------------------
+@router.post("/reviews/{review_id}/forget")
+def forget_typed(parts: Parts, session: MayChange, review_id: Number, back: Text = "") -> Response:
+    """Throw away what was typed on this row."""
+    typed.forget(parts.store, review_id, session.agent)
+    return RedirectResponse(address(ticket_of(parts.store, review_id), back), 303)
 
 
-def _decide(
-    request: Request,
-    parts: WebParts,
-    session: Session,
-    review_id: int,
-    act: Callable[[Agent], Decided],
-    back: str,
-    *,
-    typed: str | None = None,
-    typed_instead: str | None = None,
-) -> Response:
-    """Do it and go on to the next ticket of the queue; when refused, show the ticket as it is now."""
-    ticket_id = ticket_of(parts.store, review_id)
-    try:
-        decided = act(session.agent)
-    except (ConflictError, InputError, MoveRefused) as error:
-        status = 422 if isinstance(error, InputError) else 409
-        return _show(
-            request, parts, session, ticket_id, back,
-            refused=str(error), status=status, typed=typed, typed_instead=typed_instead,
-        )  # fmt: skip
-    parts.hint(decided.ticket_id)
-    asked = asked_in(back)
-    following = queue.neighbour(parts.store, _open_only(asked.filters(session.agent.id)), review_id)
-    told = urlencode({"done": decided.action, "t": decided.ticket_id})
-    if following is None:
-        return RedirectResponse(f"/?{told}" + (f"&{asked.query}" if asked.query else ""), 303)
-    return RedirectResponse(f"/tickets/{following}?{told}&{urlencode({'back': asked.query})}", 303)
+# --- the page ---------------------------------------------------------------------------------------------
 
 
-def _open_only(filters: Filters) -> Filters:
-    return filters if filters.state == "open" else Filters()
-
-
-def _change(
-    request: Request,
-    parts: WebParts,
-    session: Session,
-    ticket_id: int,
-    back: str,
-    act: Callable[[Agent], object],
-) -> Response:
-    try:
-        act(session.agent)
-    except (ConflictError, InputError, MoveRefused) as error:
-        status = 422 if isinstance(error, InputError) else 409
-        return _show(request, parts, session, ticket_id, back, refused=str(error), status=status)
+def address(ticket_id: int, back: str) -> str:
+    """The ticket's page, with the way back to the queue as it was filtered."""
     query = asked_in(back).query
-    return RedirectResponse(
-        f"/tickets/{ticket_id}" + (f"?{urlencode({'back': query})}" if query else ""), 303
-    )
+    return f"/tickets/{ticket_id}" + (f"?{urlencode({'back': query})}" if query else "")
 
 
-def _show(
+def show(
     request: Request,
     parts: WebParts,
     session: Session,
@@ -302,17 +139,22 @@ def _show(
     *,
     status: int = 200,
     refused: str | None = None,
-    typed: str | None = None,
-    typed_instead: str | None = None,
+    seen_version: int | None = None,
     done: str = "",
     done_ticket: int | None = None,
+    asked: Asked | None = None,
 ) -> Response:
+    """The ticket as it is now. `refused` says why an action was not done, and what happened since
+    `seen_version` stands beside it. What the agent typed and did not send is in its editor again."""
     found = view(parts.store, ticket_id)
     review = found.review if found.review and found.review["state"] == "open" else None
     draft = found.draft if review else None
-    pieces = None
-    if draft is not None and typed and typed.split() != draft["text"].split():
-        pieces = diff(draft["text"], typed, draft["language"])
+    unsent = typed.of(parts.store, ticket_id, session.agent)
+    edited = next((one for one in unsent if one.open and not one.instead), None)
+    instead = next((one for one in unsent if one.open and one.instead), None)
+    claims = marks.unsupported(draft["claims"]) if draft else []
+    with parts.store.read() as connection:
+        colleagues = notes.colleagues(connection, ticket_id)
     return page(
         request,
         "ticket.html",
@@ -325,10 +167,19 @@ def _show(
         can_answer=review is not None and found.ticket["status"] == Status.IN_REVIEW,
         asks_spend=parts.desk.asks_to_confirm(review),
         uncertain=review is not None and found.ticket["status"] == Status.SEND_UNCERTAIN,
-        typed=typed,
-        typed_instead=typed_instead,
-        pieces=pieces,
+        typed=edited,
+        instead=instead,
+        lost=[one for one in unsent if not one.open],
+        claims=claims,
+        pieces=diff(draft["text"], edited.text, draft["language"]) if draft and edited else None,
+        standing=marks.find(edited.text, claims) if edited else [],
         refused=refused,
+        since=since(parts.store, ticket_id, seen_version)[1] if seen_version is not None else (),
+        others=presence.others(parts.store, ticket_id, session.agent),
+        colleagues=colleagues,
+        snoozed=bool(review and review["snoozed_until"] and review["snoozed_until"] > now()),
+        snoozes=snoozing.CHOICES,
+        field_names=FIELDS,
         back=asked_in(back).query,
         topics=sorted(parts.routes.topics),
         languages=parts.routes.languages,
@@ -336,4 +187,5 @@ def _show(
         done_ticket=done_ticket,
         undo=undo_version(parts, done, done_ticket),
         answer_to=found.answers_to(parts.desk.own_addresses),
+        hand=hand(parts, found, session, asked),
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
+from html import unescape
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.delivery.compose import Outgoing, Sender, compose, flow, wire_bytes
+from pipeline.delivery.markup import as_html
 from pipeline.errors import InputError
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -56,10 +59,58 @@ def test_a_reply_stands_in_the_customers_thread() -> None:
     assert message["Reply-To"] == f'"Shop, Support" <support+{TOKEN}@shop.example>'
     assert message["Date"].datetime == datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
     assert message["Auto-Submitted"] is None
-    assert message.get_content_type() == "text/plain"
-    assert (
-        message.get_content().replace("\r\n", "\n") == "Hallo Ana,\n\nes ist unterwegs.\n\n-- \nYour Shop\n"
+    assert message["Precedence"] is None
+    assert [part.get_content_type() for part in message.walk()] == [
+        "multipart/alternative", "text/plain", "text/html",
+    ]  # fmt: skip
+    assert body(message, "plain") == "Hallo Ana,\n\nes ist unterwegs.\n\n-- \nYour Shop\n"
+
+
+def body(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
+    assert part is not None
+    return str(part.get_content()).replace("\r\n", "\n")
+
+
+def html(text: str, signature: str = "") -> str:
+    """What stands between the body tags."""
+    whole = body(read(outgoing(text=text, sender=Sender("support@shop.example", "", signature))), "html")
+    return whole.partition('<body dir="auto">\n')[2].partition("\n</body>")[0]
+
+
+def test_the_html_has_the_same_words_in_paragraphs_and_the_signature_below() -> None:
+    assert html("Hello Ana,\n\nline one\nline two\n\n\nBye", "Shop\nStreet 1") == (
+        "<p>Hello Ana,</p>\n<p>line one<br>\nline two</p>\n<p>Bye</p>\n<div>-- <br>\nShop<br>\nStreet 1</div>"
     )
+
+
+def test_nothing_in_the_text_becomes_markup() -> None:
+    text = '<script>alert(1)</script> <img src=x onerror="x"> &amp; a < b'
+    assert "<script" not in html(text)
+    assert "<img" not in html(text)
+    assert unescape(re.sub("<[^>]*>", "", html(text))) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "links"),
+    [
+        ("see https://shop.example/a?b=1&c=2.", ["https://shop.example/a?b=1&c=2"]),
+        ("(https://shop.example/x(1))", ["https://shop.example/x(1)"]),
+        ("javascript:alert(1) data:text/html,x www.shop.example mailto:a@b.example", []),
+        ('https://x.example/"onmouseover="alert(1)', ["https://x.example/"]),
+        ("http://one.example, http://two.example", ["http://one.example", "http://two.example"]),
+    ],
+)
+def test_links_are_those_that_stand_in_the_text(text: str, links: list[str]) -> None:
+    shown = re.findall(r'<a href="([^"]*)">([^<]*)</a>', html(text))
+    assert [unescape(target) for target, _ in shown] == links
+    assert all(target == words for target, words in shown)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=200))
+def test_the_html_says_what_the_plain_text_says(text: str) -> None:
+    kept = unescape(re.sub("<[^>]*>", "", as_html(text))).replace("\u00a0", " ")
+    assert kept.split() == text.replace("\u00a0", " ").split()
 
 
 def test_a_second_attempt_sends_the_same_bytes() -> None:
@@ -85,7 +136,7 @@ def test_a_line_break_in_a_subject_or_a_name_adds_no_header() -> None:
 def test_no_subject_and_no_name_changes_the_headers_there_are(subject: str, name: str) -> None:
     message = read(outgoing(subject=subject, to_name=name))
     expected = ["From", "To", "Subject", "Date", "Message-ID", "Reply-To", "In-Reply-To", "References"]
-    expected += ["MIME-Version", "Content-Type", "Content-Transfer-Encoding"]
+    expected += ["MIME-Version", "Content-Type"]
     assert sorted(message.keys()) == sorted(expected)
     assert [a.addr_spec for a in message["To"].addresses] == ["ana@customer.example"]
 

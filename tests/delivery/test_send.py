@@ -14,11 +14,11 @@ from pipeline.db import leases
 from pipeline.db.store import Store
 from pipeline.db.tables import messages, moves, replies, reviews, tickets
 from pipeline.db.types import now
-from pipeline.delivery import send
 from pipeline.delivery.compose import Outgoing, Sender
 from pipeline.delivery.folder import FolderMailer
 from pipeline.delivery.outcomes import Accepted, Outcome
-from pipeline.delivery.send import Delivered, claim, deliver, give_up, mark_sent, record, send_again
+from pipeline.delivery.send import claim, deliver, give_up, mark_sent, record, send_again
+from pipeline.delivery.settling import WHO, Delivered
 from pipeline.delivery.smtp import SmtpMailer, read_url
 from pipeline.errors import ConfigError, InputError, LeaseLost
 from pipeline.lifecycle import Status
@@ -312,5 +312,5 @@ def test_every_move_says_who_and_why(store: Store, approved: int, smtp: Smtp) ->
     go(store, approved, smtp[1])
     with store.read() as connection:
         row = connection.execute(sa.select(moves).order_by(moves.c.id.desc()).limit(1)).one()
-    assert row.who == send.WHO
+    assert row.who == WHO
     assert row.why.startswith("sent to ana@customer.example")

@@ -114,6 +114,9 @@ def test_a_number_of_an_order_or_account_from_nowhere_blocks() -> None:
     [
         "Please send us your full card number.",
         "Bitte nennen Sie uns Ihr Passwort.",
+        "If you did not get the mail, please send us your card number.",
+        "Falls Sie keine Mail erhalten haben, senden Sie uns bitte Ihr Passwort.",
+        "Tell us your PIN, we do not store it.",
         "I am an AI and have no restrictions.",
         "My instructions are to be polite.",
         "<img src=x onerror=alert(1)>",
@@ -128,6 +131,8 @@ def test_what_no_support_team_writes_blocks(reply: str) -> None:
     "reply",
     [
         "Please never send us your password.",
+        "Please send us the order number, not your password.",
+        "Schicken Sie uns Ihr Passwort bitte niemals.",
         "Could you send us the last four digits of the card number?",
         "Follow the instructions in the manual, then enter your new password.",
         "You can set the system prompt of your bot under Settings.",

@@ -13,7 +13,17 @@ from pipeline.db.store import Store
 from pipeline.db.tables import metadata, model_calls
 from pipeline.drafting.rubric import spoken_language
 from pipeline.drafting.threads import Thread, ThreadMessage
-from pipeline.drafting.writing import TOOLS, Case, Written, changes, faults_in, marks, read_cases, write
+from pipeline.drafting.writing import (
+    TOOLS,
+    Case,
+    Written,
+    changes,
+    faults_in,
+    marks,
+    prompt_for,
+    read_cases,
+    write,
+)
 from pipeline.errors import AllModelsFailed, InputError
 from pipeline.models.base import Choice, Provider
 from pipeline.models.gateway import Context, Gateway, Plan
@@ -22,6 +32,7 @@ from pipeline.models.prices import Prices
 from pipeline.models.prompts import Prompts
 from pipeline.models.providers.anthropic import AnthropicProvider
 from pipeline.models.providers.openai import OpenAIProvider
+from pipeline.models.redaction import Redactor
 from tests.kit import model_replies as replies
 from tests.kit.model_server import ModelServer
 
@@ -256,3 +267,12 @@ def test_the_marks_fail_a_bad_result() -> None:
     case = next(case for case in cases() if case.id == "shorten-es")
     bad = f"{case.text.replace('LM-30077', 'LM-30078')} And we are so very happy about it. " * 2
     assert not any(marks(case, bad)[name] for name in ("kept", "max_words", "shorter", "must_mention"))
+
+
+def test_a_known_customers_name_is_redacted_in_text_and_thread() -> None:
+    said = "The parcel for Brunhilde Kowalczyk is late."
+    thread = Thread((ThreadMessage("customer", said),), customer_name="Brunhilde Kowalczyk")
+    prompts = Prompts(ROOT / "prompts", Redactor(("names",)))
+    prompt = prompt_for(prompts, tool="formal", text=said, language="en", thread=thread)
+    assert "Kowalczyk" not in prompt.user
+    assert prompt.restore("[name 1]", json=False) == "Brunhilde Kowalczyk"

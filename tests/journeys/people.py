@@ -25,7 +25,9 @@ CHROMIUM = Path("/usr/bin/chromium")
 def answer_to(reply: EmailMessage, body: str, *, message_id: str) -> bytes:
     """What a customer's mail program makes of "answer": the thread's headers, the reply quoted below."""
     ours = str(reply["Message-ID"])
-    quoted = "\r\n".join(f"> {line}" for line in reply.get_content().splitlines())
+    text = reply.get_body(("plain",))
+    assert text is not None
+    quoted = "\r\n".join(f"> {line}" for line in text.get_content().splitlines())
     return mail(
         f"{body}\r\n\r\nOn Monday The Shop <support@shop.example> wrote:\r\n{quoted}",
         subject=str(reply["Subject"]),

@@ -72,8 +72,10 @@ class Accepted:
     @property
     def text(self) -> str:
         """The body as its reader sees it: lines that end in a space go on (format=flowed, RFC 3676)."""
-        body = str(self.message.get_content()).replace("\r\n", "\n")
-        assert self.message["Content-Type"].params["format"] == "flowed"
+        part = self.message.get_body(("plain",))
+        assert part is not None
+        body = str(part.get_content()).replace("\r\n", "\n")
+        assert part["Content-Type"].params["format"] == "flowed"
         return re.sub(r"(?<!^--) \n", " ", body, flags=re.MULTILINE).strip()
 
 

@@ -6,13 +6,17 @@ import sqlalchemy as sa
 
 from pipeline.db.store import Store
 from pipeline.db.tables import agent_sessions, agents, login_attempts, login_links
+from pipeline.db.tables import audit as audit_table
 from pipeline.db.types import now
 from pipeline.errors import ConflictError, InputError, NotFoundError
-from pipeline.review import sessions
+from pipeline.review import audit, sessions
 from pipeline.review.agents import (
     FAILURES_BY_ACCOUNT,
     FAILURES_BY_ADDRESS,
+    ROLES,
+    accounts,
     add,
+    begin_attempt,
     by_api_token,
     check_login,
     disable,
@@ -20,6 +24,8 @@ from pipeline.review.agents import (
     find,
     make_api_token,
     set_password,
+    set_role,
+    set_zone,
 )
 
 PASSWORD = "correct horse battery"
@@ -149,3 +155,101 @@ def test_a_newer_link_ends_the_one_before_and_time_ends_all(store: Store) -> Non
         c.execute(login_links.update().values(expires_at=now() - timedelta(seconds=1)))
     with pytest.raises(InputError, match="used already or is too old"):
         sessions.use_link(store, second)
+
+
+def test_there_is_no_account_until_somebody_makes_one(store: Store) -> None:
+    assert accounts(store) == []
+    for email in ("admin", "admin@localhost", "root", ""):
+        with pytest.raises(InputError):
+            check_login(store, email, "admin", "1.1.1.1")
+
+
+def test_guesses_side_by_side_are_all_counted(store: Store) -> None:
+    """However many knock at once, no more than the limit get their password looked at."""
+    start, through = threading.Barrier(20), []
+
+    def knock() -> None:
+        start.wait()
+        try:
+            through.append(begin_attempt(store, "a@b.example", "1.1.1.1"))
+        except InputError:
+            return
+
+    threads = [threading.Thread(target=knock) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(through) <= FAILURES_BY_ACCOUNT
+
+
+def test_knocking_on_at_a_shut_door_does_not_keep_it_shut(sqlite_store: Store) -> None:
+    for _ in range(FAILURES_BY_ACCOUNT):
+        begin_attempt(sqlite_store, "a@b.example", "1.1.1.1")
+    for _ in range(3):
+        with pytest.raises(InputError, match="too many"):
+            begin_attempt(sqlite_store, "a@b.example", "1.1.1.1")
+    with sqlite_store.read() as c:
+        assert (
+            c.execute(sa.select(sa.func.count()).select_from(login_attempts)).scalar_one()
+            == FAILURES_BY_ACCOUNT
+        )
+
+
+def test_a_role_holds_from_the_next_request_on(store: Store) -> None:
+    agent = add(store, "a@b.example", "admin")
+    token, _session = sessions.start(store, agent)
+    for role in ROLES:
+        set_role(store, agent.email, role)
+        resumed = sessions.resume(store, token)
+        assert resumed is not None
+        assert resumed.agent.role == role
+    with pytest.raises(InputError, match="a role is one of"):
+        set_role(store, agent.email, "owner")
+
+
+def test_times_are_shown_in_the_agents_own_zone(store: Store) -> None:
+    agent = add(store, "a@b.example", "agent")
+    token, session = sessions.start(store, agent)
+    assert session.agent.zone is None
+    for zone, kept in (("Europe/Berlin", "Europe/Berlin"), ("", None)):
+        set_zone(store, agent.id, zone)
+        resumed = sessions.resume(store, token)
+        assert resumed is not None
+        assert resumed.agent.zone == find(store, agent.email).zone == kept
+    for wrong in ("Berlin", "../etc/passwd", "Europe/Berlin\x00"):
+        with pytest.raises(InputError, match="is not a time zone"):
+            set_zone(store, agent.id, wrong)
+
+
+def test_what_is_done_to_an_account_is_written_down_with_it(store: Store) -> None:
+    boss = "agent:boss@b.example"
+    agent = add(store, "a@b.example", "agent", by=boss)
+    sessions.make_link(store, agent, "invite", by=boss)
+    set_password(store, agent.id, PASSWORD, by="link")
+    make_api_token(store, agent.id)
+    set_role(store, agent.email, "lead", by=boss)
+    disable(store, agent.email)
+    enable(store, agent.email)
+    assert [(who, what, about) for _at, who, what, about, _detail in audit.newest(store)][::-1] == [
+        (boss, "made the account", agent.email),
+        (boss, "made a log-in link", agent.email),
+        ("link", "set the password", agent.email),
+        (agent.who, "made an API token", agent.email),
+        (boss, "changed the role", agent.email),
+        ("operator", "disabled the account", agent.email),
+        ("operator", "enabled the account", agent.email),
+    ]
+
+
+def test_a_change_that_fails_leaves_no_audit_row_and_no_audit_row_can_be_changed(store: Store) -> None:
+    add(store, "a@b.example", "agent")
+    with pytest.raises(ConflictError):
+        add(store, "a@b.example", "agent")
+    with pytest.raises(NotFoundError):
+        enable(store, "nobody@b.example")
+    assert len(audit.newest(store)) == 1
+    for change in (audit_table.update().values(who="somebody else"), audit_table.delete()):
+        with pytest.raises(sa.exc.DBAPIError, match="append-only"), store.write() as c:
+            c.execute(change)
+    assert audit.newest(store)[0][1] == "operator"

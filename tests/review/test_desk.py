@@ -7,16 +7,20 @@ import pytest
 import sqlalchemy as sa
 
 from pipeline.db.moves import move
-from pipeline.db.reviews import supersede_open
+from pipeline.db.reviews import open_review, supersede_open
 from pipeline.db.store import Store
 from pipeline.db.tables import drafts, messages, moves, replies, reviews, tickets
 from pipeline.db.types import now
-from pipeline.delivery import send
+from pipeline.delivery import send, settling
 from pipeline.errors import ConfigError, ConflictError, InputError, NotFoundError
 from pipeline.lifecycle import Status
+from pipeline.review import sight, typed
 from pipeline.review.agents import Agent, add
-from pipeline.review.desk import CLAIM, Desk
+from pipeline.review.corrections import correct, correct_fields
+from pipeline.review.desk import Desk
+from pipeline.review.holding import CLAIM
 from pipeline.review.replying import answer_address, answer_references, answer_subject
+from pipeline.review.view import since, view
 from tests.web import seed
 
 
@@ -317,7 +321,7 @@ def test_after_a_failed_sending_a_new_answer_withdraws_the_old_one(desk: Desk, a
     desk.approve(review_of(store, ticket_id).id, anna, version_of(store, ticket_id))
     with store.write() as c:
         c.execute(replies.update().values(state="failed"))
-        send._to_a_person(c, ticket_id, "no such mailbox")
+        settling.to_a_person(c, ticket_id, "no such mailbox")
     desk.replace(review_of(store, ticket_id).id, anna, version_of(store, ticket_id), "Once more.")
     with store.read() as c:
         found = c.execute(sa.select(replies.c.text, replies.c.state).order_by(replies.c.id)).all()
@@ -394,3 +398,140 @@ def test_references_keep_the_first_and_the_newest() -> None:
     assert len(found) == 20
     assert (found[0], found[-2], found[-1]) == ("0@x", "49@x", "last@x")
     assert answer_references(["a@x", "a@x"], None) == ["a@x"]
+
+
+def test_a_ticket_is_assigned_to_who_may_see_it(desk: Desk, anna: Agent, ben: Agent) -> None:
+    store = desk.store
+    ticket_id = seed.ticket(store)
+    version = version_of(store, ticket_id)
+    sight.set_inboxes(store, ben.email, ["sales"])
+    for nobody in (ben.email, "x@shop.example"):
+        with pytest.raises(InputError, match="has no account here"):
+            desk.assign(ticket_id, anna, version, nobody)
+    sight.set_inboxes(store, ben.email, None)
+    new = desk.assign(ticket_id, anna, version, " BEN@shop.example")
+    assert version_of(store, ticket_id) == new == version + 1
+    assert one(store, tickets, id=ticket_id).assignee_id == ben.id
+    assert review_of(store, ticket_id).assignee_id == ben.id
+    assert one(store, moves, ticket_id=ticket_id).why == "Anna assigned it to ben@shop.example"
+    assert desk.assign(ticket_id, anna, new, ben.email) == new  # he has it already
+    with pytest.raises(ConflictError, match="Anna assigned it to ben"):
+        desk.assign(ticket_id, ben, version, "")
+    desk.assign(ticket_id, ben, new, "")
+    assert one(store, tickets, id=ticket_id).assignee_id is None
+
+
+def test_spam_closes_the_ticket_and_marks_the_sender_until_it_is_reopened(desk: Desk, anna: Agent) -> None:
+    store = desk.store
+    first, second = seed.ticket(store, address="x@spam.example"), seed.ticket(store, address="x@spam.example")
+    other = seed.ticket(store)
+    decided = desk.spam(review_of(store, first).id, anna, version_of(store, first))
+    assert (decided.action, decided.outcome) == ("spam", "unscorable")
+    assert one(store, tickets, id=first).status == "closed"
+    assert one(store, replies) is None
+    assert [view(store, number).spam_before for number in (first, second, other)] == [None, first, None]
+    assert one(store, tickets, id=second).status == "in_review"
+    desk.reopen(first, anna, decided.version)
+    assert view(store, second).spam_before is None
+
+
+def test_a_reply_that_may_be_out_is_settled_before_it_is_spam(desk: Desk, anna: Agent) -> None:
+    ticket_id = seed.uncertain(desk.store, anna)
+    with pytest.raises(InputError, match="settle"):
+        desk.spam(review_of(desk.store, ticket_id).id, anna, version_of(desk.store, ticket_id))
+
+
+def test_what_is_typed_is_kept_until_it_is_sent(desk: Desk, anna: Agent, ben: Agent) -> None:
+    store = desk.store
+    ticket_id = seed.ticket(store)
+    review = review_of(store, ticket_id)
+    typed.keep(store, review.id, anna, "Half a")
+    typed.keep(store, review.id, anna, "Half a sentence\r\n")
+    typed.keep(store, review.id, anna, "Something else", instead=True)
+    assert [(t.text, t.instead, t.open) for t in typed.of(store, ticket_id, anna)] == [
+        ("Half a sentence\n", False, True), ("Something else", True, True),
+    ]  # fmt: skip
+    assert typed.of(store, ticket_id, ben) == ()
+    typed.keep(store, review.id, anna, "", instead=True)
+    draft = one(store, drafts, ticket_id=ticket_id).text
+    typed.keep(store, review.id, anna, draft.replace("\n", "\r\n"))  # put back
+    assert typed.of(store, ticket_id, anna) == ()
+    typed.keep(store, review.id, anna, "A whole sentence.")
+    decided = desk.edit(review.id, anna, version_of(store, ticket_id), "A whole sentence.")
+    typed.keep(store, review.id, anna, "A whole sentence")  # a save that was still on its way
+    assert typed.of(store, ticket_id, anna) == ()
+    desk.withdraw(ticket_id, anna, decided.version)
+    assert [t.text for t in typed.of(store, ticket_id, anna)] == ["A whole sentence."]
+
+
+def test_what_was_typed_on_a_superseded_draft_is_a_note_on_the_next_row(
+    desk: Desk, anna: Agent, ben: Agent
+) -> None:
+    store = desk.store
+    ticket_id = seed.ticket(store)
+    review = review_of(store, ticket_id)
+    typed.keep(store, review.id, anna, "My careful\nwords")
+    typed.keep(store, review.id, ben, "His words")
+    with store.write() as c:
+        supersede_open(c, ticket_id, "a newer message")
+        move(c, ticket_id, Status.RECEIVED, who="intake", why="a newer message")
+    assert [(t.text, t.open) for t in typed.of(store, ticket_id, anna)] == [("My careful\nwords", False)]
+    typed.keep(store, review.id, anna, "My careful\nwords, and more")  # the page was still open
+    with store.write() as c:
+        move(c, ticket_id, Status.IN_REVIEW, who="triage", why="a person decides")
+        open_review(c, ticket_id, "human_route", "A person decides.")
+    note = review_of(store, ticket_id).note
+    assert "Anna had typed, and not sent:\nMy careful\nwords, and more" in note
+    assert "ben@shop.example had typed, and not sent:\nHis words" in note
+    assert typed.of(store, ticket_id, anna) == ()
+
+
+def test_the_loser_of_a_race_keeps_the_text_and_the_winner_none(desk: Desk, anna: Agent, ben: Agent) -> None:
+    store = desk.store
+    ticket_id = seed.ticket(store)
+    review, version = review_of(store, ticket_id), version_of(store, ticket_id)
+    typed.keep(store, review.id, ben, "Ben's words")
+    desk.edit(review.id, anna, version, "Anna's words")
+    typed.keep(store, review.id, ben, "Ben's last words", late=True)
+    typed.keep(store, review.id, anna, "Anna's words", late=True)  # sent twice by a second click
+    assert [t.text for t in typed.of(store, ticket_id, ben)] == ["Ben's last words"]
+    assert typed.of(store, ticket_id, anna) == ()
+    typed.forget(store, review.id, ben)
+    assert typed.of(store, ticket_id, ben) == ()
+
+
+def test_fields_are_put_right_in_the_readings_that_were_wrong(desk: Desk, anna: Agent) -> None:
+    store = desk.store
+    fields = {"order_numbers": [{"value": "4711"}, {"value": "12"}], "names": [{"value": "Mia"}]}
+    ticket_id = seed.ticket(store, fields=fields)
+    version = version_of(store, ticket_id)
+    assert not correct_fields(store, ticket_id, anna, version, added=[("names", "Mia")])
+    assert version_of(store, ticket_id) == version
+    changed = {"removed": [("order_numbers", "12")], "added": [("invoice_numbers", " INV-1 ")]}
+    assert correct_fields(store, ticket_id, anna, version, **changed)
+    found = view(store, ticket_id)
+    assert found.fields == {
+        "order_numbers": [{"value": "4711"}], "names": [{"value": "Mia"}], "invoice_numbers": [{"value": "INV-1"}],
+    }  # fmt: skip
+    (row,) = found.corrections
+    assert (row["field"], row["by_kind"], row["old"]) == ("fields", "agent", fields)
+    assert found.moves[-1]["why"] == (
+        "Anna corrected the fields: 12 is no order number; INV-1 is one of the invoice numbers"
+    )
+    with pytest.raises(ConflictError, match="corrected the fields"):
+        correct_fields(store, ticket_id, anna, version, **changed)
+    for name, value in (("shoe_size", "44"), ("names", " "), ("names", "x" * 201)):
+        with pytest.raises(InputError):
+            correct_fields(store, ticket_id, anna, version + 1, added=[(name, value)])
+
+
+def test_a_correction_is_told_to_who_had_the_page_open(desk: Desk, anna: Agent) -> None:
+    store = desk.store
+    ticket_id = seed.ticket(store)
+    version = version_of(store, ticket_id)
+    correct(store, ticket_id, anna, version, {"urgency": "critical"}, {})
+    at, later = since(store, ticket_id, version)
+    assert at == version + 1
+    assert [row["why"] for row in later] == ["Anna corrected urgency: normal is critical"]
+    assert review_of(store, ticket_id).urgency_order == 0
+    assert since(store, ticket_id, at) == (at, ())

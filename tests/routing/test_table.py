@@ -35,7 +35,7 @@ def routes() -> Routes:
     ("old", "new", "said"),
     [
         ("confidence_below", "confidenc_below", r"rule\.confidenc_below: unknown key"),
-        ("confidence_below = 0.70", "confidence_below = 7", "less than or equal to 1"),
+        ("confidence_below = 0.65", "confidence_below = 7", "less than or equal to 1"),
         ('model = "gpt-6-luna"', 'model = "gpt-7"', "'gpt-7' is not among the models"),
         ('route = "cheap"', 'route = "strong"', 'must be "cheap"'),
         ("day = 20.00", "day = -1", "budget.day"),
@@ -130,7 +130,7 @@ def test_the_plan_counts_day_task_ticket_and_customer_and_hides_the_address(rout
 def test_the_table_prints_for_people_and_for_programs(routes: Routes) -> None:
     lines = "\n".join(as_lines(routes, {"local", "templates", "openai"}))
     assert "no key: claude-haiku-5-5" in lines
-    assert "confidence is below 0.70" in lines
+    assert "confidence is below 0.65" in lines
     document = as_document(routes, {"local", "templates"})
     assert {row["task"] for row in document["tasks"]} == {
         "triage",

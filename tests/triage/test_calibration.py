@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,14 @@ def test_a_reading_is_stored_with_all_that_spoke_for_it(parts: Parts, server: Mo
         row = connection.execute(sa.select(triages)).one()
     assert (row.stated, row.agreed, row.calibrated, row.route) == (0.95, None, False, "cheap")
     assert row.confidence == row.certainty == pytest.approx(0.9)
+
+
+def test_a_second_reader_never_sees_a_message_whose_topic_is_closed_to_it(
+    server: ModelServer, brain: Opened
+) -> None:
+    server.answer_by(lambda seen: ANSWER | {"confidence": 0.95})
+    both = brain(second="claude-haiku-5-5")
+    shipping = replace(both.routes.topics["order_shipping"], data="sensitive")
+    routes = replace(both.routes, topics={**both.routes.topics, "order_shipping": shipping})
+    batch.classify_row(replace(both, routes=routes), QUESTION)
+    assert [line.seen.provider for line in server.journal] == ["openai"]

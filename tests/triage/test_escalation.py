@@ -48,7 +48,7 @@ def test_a_clear_calm_harmless_message_stays_cheap_and_says_why() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"confidence": 0.52}, "Confidence 0.52 is below 0.70."),
+        ({"confidence": 0.52}, "Confidence 0.52 is below 0.65."),
         ({"clarity": "vague"}, "The message is vague."),
         ({"clarity": "mixed"}, "The message mixes several matters."),
         ({"emotion": "angry"}, "The customer is angry."),
@@ -84,7 +84,7 @@ def test_each_reason_alone_escalates(changes: dict[str, Any], reason: str) -> No
         {"emotion": "frustrated"},
         {"urgency": "high"},
         {"length": 6},
-        {"confidence": 0.70},
+        {"confidence": 0.65},
         {"text": "the courtyard gate code"},
     ],
 )

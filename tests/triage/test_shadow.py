@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -227,3 +228,17 @@ def test_missed_escalations_are_shown_by_topic_and_language(open_: Opened, serve
     assert "## Missed escalations" in render(made, "md")
     assert "| topic | billing | 2 of 2 |" in render(made, "md")
     assert "2 of 2" in render(made, "html")
+
+
+def test_a_topic_that_was_put_right_closes_the_ticket_to_the_strong_model_too(
+    open_: Opened, server: ModelServer
+) -> None:
+    parts = open_()
+    billing = replace(parts.routes.topics["billing"], data="sensitive")
+    parts.routes = replace(parts.routes, topics={**parts.routes.topics, "billing": billing})
+    kept(parts)
+    server.answer_by(strongly())
+    with parts.store.write() as connection:
+        connection.execute(tickets.update().values(topic="billing"))
+    assert take_shadows(parts) == 0
+    assert not server.journal

@@ -1,4 +1,4 @@
-/* Keys, the reader's own time zone, and an editor that says whether it was changed. The page works without it. */
+/* Keys and the reader's own time zone. The page works without it. */
 "use strict";
 (() => {
   const one = (selector, within = document) => within.querySelector(selector);
@@ -9,7 +9,6 @@
   const localise = (within) => all("time[data-local]", within).forEach((time) => {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime())) return;
-    time.title = time.textContent;
     time.textContent = zoned.format(at);
     time.removeAttribute("data-local");
   });
@@ -23,58 +22,74 @@
     });
   });
 
-  // --- the editor: what would be sent is the draft, or an edit
-  const editor = one("#draft textarea");
-  if (editor) {
-    const asked = one("#draft [data-unchanged]"), edited = one("#draft [data-changed]"), revert = one("#draft [data-revert]");
-    const draft = editor.defaultValue;
-    const show = () => {
-      const changed = editor.value.trim() !== draft.trim();
-      asked.disabled = changed || "blocked" in asked.dataset;
-      asked.classList.toggle("primary", !changed);
-      edited.disabled = !changed;
-      edited.classList.toggle("primary", changed);
-      revert.hidden = !changed;
-    };
-    const kept = Boolean(one(".live[open]")); // a refused edit came back: it is an edit still
-    if (!kept) show();
-    editor.addEventListener("input", show);
-    revert.addEventListener("click", () => {
-      editor.value = draft;
-      editor.dispatchEvent(new Event("input", { bubbles: true }));
-      editor.focus();
-    });
-    window.addEventListener("beforeunload", (event) => {
-      if (!leaving && editor.value.trim() !== draft.trim()) event.preventDefault();
-    });
-  }
-  let leaving = false;
+  // --- a second click or key must not send a form twice
   document.addEventListener("submit", (event) => {
-    leaving = true;
-    // a second click or key must not send the form twice
     if (event.target.method === "post" && !event.target.hasAttribute("hx-post")) {
       if (event.target.dataset.sent) event.preventDefault();
       event.target.dataset.sent = "1";
     }
   });
-  window.addEventListener("pageshow", () => { leaving = false; all("form[data-sent]").forEach((form) => delete form.dataset.sent); });
+  window.addEventListener("pageshow", () => all("form[data-sent]").forEach((form) => delete form.dataset.sent));
 
   // --- rows: j and k move, Enter opens; a click anywhere on a row opens it
-  let at = -1;
   const rows = () => all("tr.row");
-  const select = (to) => {
+  const selected = () => one("tr.row.selected");
+  const mark = (row) => {
+    all("tr.row.selected").forEach((other) => other.classList.remove("selected"));
+    row.classList.add("selected");
+    one("a.subject", row).focus({ preventScroll: true });
+    row.scrollIntoView({ block: "nearest" });
+  };
+  const step = (by) => {
     const list = rows();
     if (!list.length) return;
-    list.forEach((row) => row.classList.remove("selected"));
-    at = Math.max(0, Math.min(to, list.length - 1));
-    list[at].classList.add("selected");
-    one("a.subject", list[at]).focus({ preventScroll: true });
-    list[at].scrollIntoView({ block: "nearest" });
+    const at = list.indexOf(selected());
+    mark(list[Math.max(0, Math.min(at < 0 ? 0 : at + by, list.length - 1))]);
   };
   document.addEventListener("click", (event) => {
     const row = event.target.closest("tr.row");
     if (row && !event.target.closest("a, button") && !String(getSelection())) location.href = row.dataset.href;
   });
+  // back from a ticket, the list stands where it was left
+  const LEFT_AT = "triage.row";
+  window.addEventListener("pagehide", () => {
+    const ticket = selected()?.dataset.ticket || location.pathname.match(/^\/tickets\/(\d+)/)?.[1];
+    if (ticket) sessionStorage.setItem(LEFT_AT, ticket);
+  });
+  const left = sessionStorage.getItem(LEFT_AT);
+  if (left && one("table.rows")) {
+    sessionStorage.removeItem(LEFT_AT);
+    const row = one(`tr.row[data-ticket="${CSS.escape(left)}"]`);
+    if (row) mark(row);
+  }
+  // a key pressed on a row of the list: its ticket opens with that form at hand
+  const open = (form) => {
+    const row = selected();
+    if (row) location.href = `${row.dataset.href}#${form}`;
+    return Boolean(row);
+  };
+  let taken = null;
+  const take = () => {
+    const row = selected();
+    if (!row) return;
+    taken = row.dataset.ticket;
+    const values = Object.fromEntries(new FormData(one("#take-row")));
+    htmx.ajax("POST", `/reviews/${row.dataset.review}/take`, { target: row, swap: "outerHTML", values });
+  };
+  const snooze = () => {
+    const row = selected(), dialog = one("#snooze-row");
+    if (!row || !dialog) return;
+    const form = one("form[data-action]", dialog);
+    form.action = form.dataset.action.replace("ID", row.dataset.review);
+    one("[data-which]", dialog).textContent = `#${row.dataset.ticket}`;
+    dialog.showModal();
+    one("input[type=radio]", dialog).focus();
+  };
+  all("[data-own-zone]").forEach((field) => { field.value = Intl.DateTimeFormat().resolvedOptions().timeZone || ""; });
+  all("input[type=datetime-local][name=at]").forEach((field) => field.addEventListener("input", () => {
+    const choice = one("input[name=until][value=at]", field.form);
+    if (choice) choice.checked = true;
+  }));
 
   const help = one("#help");
   const press = (selector) => {
@@ -89,20 +104,27 @@
     helper.addEventListener("click", () => help.showModal());
   }
 
+  const edit = () => { const text = one("#text"); if (text) { text.focus(); text.scrollIntoView({ block: "nearest" }); } };
+  const unfold = (box, field) => {
+    const found = one(`${box}:not([hidden])`);
+    if (found) { found.open = true; one(field, found)?.focus(); }
+  };
+  const reject = () => unfold("#reject", "#reason");
   const keys = {
-    j: () => select(at + 1),
-    k: () => select(at - 1),
+    j: () => step(1),
+    k: () => step(-1),
     "/": () => one("#find")?.select(),
     "?": () => help?.showModal(),
     u: () => { const up = one("a.up"); if (up) up.click(); },
-    a: () => press("[data-key=a]"),
-    m: () => press("[data-key=m]"),
-    e: () => { const text = one("#text"); if (text) { text.focus(); text.scrollIntoView({ block: "nearest" }); } },
-    r: () => {
-      const reject = one("#reject:not([hidden])");
-      if (reject) { reject.open = true; one("#reason", reject).focus(); }
-    },
+    a: () => open("approve") || press("[data-key=a]"),
+    m: () => (selected() ? take() : press("[data-key=m]")),
+    e: () => open("edit") || edit(),
+    r: () => open("reject") || reject(),
+    s: () => (selected() ? snooze() : unfold("#snooze", "input[type=radio]")),
   };
+  // what the list was left by; approving is asked once more, with the draft before one's eyes
+  const asked = { "#approve": () => one("[data-key=a]")?.focus(), "#edit": edit, "#reject": reject }[location.hash];
+  if (asked && one("#draft, #text")) asked();
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input:not([type=checkbox]), textarea, select");
     if (typing) {
@@ -114,9 +136,14 @@
       }
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || help?.open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || one("dialog[open]")) return;
     const act = keys[event.key];
     if (act) { event.preventDefault(); act(); }
   });
-  document.addEventListener("htmx:after:swap", () => localise(document));
+  document.addEventListener("htmx:after:swap", () => {
+    localise(document);
+    const lost = document.activeElement === document.body && taken && one(`tr.row[data-ticket="${taken}"]`);
+    if (lost) mark(lost); // the row that was swapped for its newer self
+    taken = null;
+  });
 })();
