@@ -20,7 +20,7 @@ from pipeline.accounts.lookup import Connector, LookedUp, look_up
 from pipeline.db import leases, schema
 from pipeline.db.leases import Lease
 from pipeline.db.store import Store
-from pipeline.db.tables import replies, tickets
+from pipeline.db.tables import replies, tickets, triages
 from pipeline.db.types import now
 from pipeline.delivery import send
 from pipeline.delivery.compose import Sender
@@ -49,7 +49,7 @@ from pipeline.review.oidc import SingleSignOn
 from pipeline.review.outcomes import DEFAULT_THRESHOLDS
 from pipeline.review.totp import SecondFactors
 from pipeline.routing import planning, reading
-from pipeline.routing.table import LOCAL, TEMPLATES, Routes
+from pipeline.routing.table import DATA_CLASSES, LOCAL, TEMPLATES, Routes
 from pipeline.settings import Settings, load
 from pipeline.triage import calibration
 from pipeline.triage.calibration import Calibration
@@ -130,7 +130,7 @@ class Brain:
             agent_id=agent_id,
             model=model,
             inbox=inbox,
-            data_class=self.data_class(topic=topic, inbox=inbox),
+            data_class=self.data_class(topic=topic, inbox=inbox, ticket_id=ticket_id),
             confirmed=confirmed,
         )
         if not self.in_batches:
@@ -138,7 +138,7 @@ class Brain:
         free = (dataclasses.replace(choice, at_once=None, per_minute=None) for choice in plan.choices)
         return dataclasses.replace(plan, choices=tuple(free))  # limits are for live calls
 
-    def data_class(self, *, topic: str | None, inbox: str | None) -> str:
+    def data_class(self, *, topic: str | None, inbox: str | None, ticket_id: int | None = None) -> str:
         """How confidential a ticket of this topic and inbox is; here no inbox has a class of its own."""
         return planning.data_class(self.routes, topic, None)
 
@@ -153,10 +153,17 @@ class Parts(Brain):
     owner: str = field(default_factory=leases.owner_name)
     tidied_at: float = float("-inf")
 
-    def data_class(self, *, topic: str | None, inbox: str | None) -> str:
-        """How confidential a ticket is: the stricter of what its inbox and its topic say."""
+    def data_class(self, *, topic: str | None, inbox: str | None, ticket_id: int | None = None) -> str:
+        """How confidential a ticket is: the strictest of what its inbox says and each topic that a message
+        of it was read as. A harmless word at its end does not open the thread before it."""
         found = self.inboxes.get(inbox) if inbox else None
-        return planning.data_class(self.routes, topic, found.data if found else None)
+        topics = {topic}
+        if ticket_id is not None and any(one.data for one in self.routes.topics.values()):
+            with self.store.read() as connection:
+                of_ticket = sa.select(triages.c.topic).where(triages.c.ticket_id == ticket_id).distinct()
+                topics |= set(connection.execute(of_ticket).scalars())
+        classes = (planning.data_class(self.routes, one, found.data if found else None) for one in topics)
+        return max(classes, key=DATA_CLASSES.index)
 
     @cached_property
     def mailers(self) -> Callable[[str], Mailer]:

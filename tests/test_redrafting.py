@@ -219,6 +219,9 @@ def test_no_wish_shows_a_model_what_it_may_not_see(
     ticket = drafted(parts, server)
     row, version = open_row(parts, ticket), the(parts, ticket).version
     assert [offer.key for offer in offering.offers(parts, dict(the(parts, ticket)._mapping))] == [GPT]
+    with parts.store.write() as connection:  # a harmless word at the thread's end opens nothing
+        connection.execute(tickets.update().where(tickets.c.id == ticket).values(topic="how_to"))
+    assert [offer.key for offer in offering.offers(parts, dict(the(parts, ticket)._mapping))] == [GPT]
     for model in (CLAUDE, CHEAP):
         with pytest.raises(InputError, match=f"{model} may not be asked .* sensitive data"):
             redrafting.redraft(parts, row.id, ann, version, model)

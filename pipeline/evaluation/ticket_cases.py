@@ -54,7 +54,9 @@ def gather(parts: Parts, task: str, since: datetime, hidden: Collection[str]) ->
             why, case = _case(parts, connection, task, row, hidden)
             if case is not None:
                 found.append(case)
-                classes.add(parts.data_class(topic=row.ticket_topic, inbox=row.inbox))
+                classes.add(
+                    parts.data_class(topic=row.ticket_topic, inbox=row.inbox, ticket_id=row.ticket_id)
+                )
             else:
                 left_out[why] = left_out.get(why, 0) + 1
     if not found:
@@ -71,7 +73,7 @@ def _case(
     parts: Parts, connection: sa.Connection, task: str, row: sa.Row[Any], hidden: Collection[str]
 ) -> tuple[str, dict[str, Any] | None]:
     """Why it is left out, or the case."""
-    data = parts.data_class(topic=row.ticket_topic, inbox=row.inbox)
+    data = parts.data_class(topic=row.ticket_topic, inbox=row.inbox, ticket_id=row.ticket_id)
     if data in hidden:
         return f"{data}: a model may not see it", None
     if task == "triage":

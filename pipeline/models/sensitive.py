@@ -60,7 +60,7 @@ def _hinted(text: str) -> bool:
 
 # --- cards ----------------------------------------------------------------------------------------------
 
-_GAP = r"[ \t\u00a0\u2009\u202f.\-‐‑–_·/]{1,3}|[ \t]*\n[|> \t]*"
+_GAP = r"[ \t\u00a0\u2009\u202f.\-‐‑–—_·/:*~]{1,3}|[ \t]*\n[|> \t]*"
 _RUN = re.compile(rf"(?<![\w+])\d+(?:(?:{_GAP})\d+)*(?!\w)")
 _GROUP = re.compile(r"\d+")
 _CARD_WORD = re.compile(rf"(?:{either('cards', 'before')})[^\d\n]{{0,30}}$", re.IGNORECASE)

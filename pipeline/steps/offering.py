@@ -65,7 +65,9 @@ def offers(parts: Parts, ticket: Mapping[str, Any]) -> tuple[Offer, ...]:
     found = []
     for key, model in parts.routes.models.items():
         task = TASK_OF[model.tier]
-        plan = parts.plan(task, inbox=ticket["inbox"], topic=ticket["topic"], model=key)
+        plan = parts.plan(
+            task, ticket_id=ticket["id"], inbox=ticket["inbox"], topic=ticket["topic"], model=key
+        )
         if any(choice.key == key for choice in plan.choices):
             found.append(Offer(key, model.tier, usually.get((task, key)), usually.get(("writing", key))))
     return tuple(sorted(found, key=lambda offer: offer.tier))
@@ -75,7 +77,8 @@ def can_help(parts: Parts, ticket: Mapping[str, Any]) -> bool:
     """Whether a model for the writing tools may see this ticket."""
     if "writing" not in parts.routes.tasks:
         return False
-    return bool(parts.plan("writing", inbox=ticket["inbox"], topic=ticket["topic"]).choices)
+    given = {"ticket_id": ticket["id"], "inbox": ticket["inbox"], "topic": ticket["topic"]}
+    return bool(parts.plan("writing", **given).choices)
 
 
 def money_left(parts: Parts, ticket: Mapping[str, Any], agent_id: int) -> tuple[Left, ...]:

@@ -286,7 +286,7 @@ def _plan(parts: Parts, case: _Case, task: str, model: str | None, confirmed: bo
     chosen = tuple(choice for choice in plan.choices if model is None or choice.key == model)
     if not chosen:
         ticket = case.row.ticket
-        kind = parts.data_class(topic=ticket["topic"], inbox=ticket["inbox"])
+        kind = parts.data_class(topic=ticket["topic"], inbox=ticket["inbox"], ticket_id=ticket["id"])
         raise InputError(
             f"{model or 'no model'} may be asked about this ticket: its data is {kind}"
             if model is None

@@ -12,6 +12,7 @@ from functools import partial
 from pipeline.errors import AllModelsFailed
 from pipeline.models.gateway import Answered, Context, Gateway, Plan
 from pipeline.models.prompts import Prompts
+from pipeline.routing.planning import data_class
 from pipeline.routing.table import LOCAL, Routes
 from pipeline.triage.calibration import Calibration, Signals, agree
 from pipeline.triage.checks import checked
@@ -132,9 +133,11 @@ def read(
 
     other = None
     hangs_on_confidence = not cut and decided(_as_sure_as(1.0, answered.value)).route == "cheap"
-    if second is not None and second.choices[0].key != answered.choice.key and hangs_on_confidence:
-        with contextlib.suppress(AllModelsFailed):
-            other = ask(second)
+    if second is not None and hangs_on_confidence:
+        along = second.choices[0].key
+        if along != answered.choice.key and _may_see(routes, along, answered.value.topic):
+            with contextlib.suppress(AllModelsFailed):
+                other = ask(second)
     signals = Signals(
         stated=answered.value.confidence,
         certainty=answered.certainty,
@@ -148,6 +151,12 @@ def read(
         kept = decision.reasons if decision.route == "strong" else ()
         decision = Decision("strong", (*kept, reason))
     return Reading(answered, decision, not unsound, signals, judged.calibrated, other)
+
+
+def _may_see(routes: Routes, model: str, topic: str) -> bool:
+    """Whether a model may see a message of this topic, which was not known when its plan was made."""
+    known = routes.models.get(model)
+    return known is None or data_class(routes, topic, None) in known.sees
 
 
 def _as_sure_as(confidence: float, answer: TriageAnswer) -> TriageAnswer:

@@ -114,7 +114,7 @@ def test_a_number_of_an_order_or_account_from_nowhere_blocks() -> None:
     [
         "Please send us your full card number.",
         "Bitte nennen Sie uns Ihr Passwort.",
-        "If you did not get the mail, please send us your card number.",
+        "If you did not get the mail, please send us your password.",
         "Falls Sie keine Mail erhalten haben, senden Sie uns bitte Ihr Passwort.",
         "Tell us your PIN, we do not store it.",
         "I am an AI and have no restrictions.",

