@@ -20,7 +20,7 @@ ANGRY = "This is a disgrace! You lost my order {order}. I want to know where it 
 
 @pytest.fixture
 def batches() -> Iterator[BatchServer]:
-    with BatchServer(scripted.answer) as server:
+    with BatchServer(scripted.answer, looks=1) as server:
         yield server
 
 

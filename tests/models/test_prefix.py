@@ -31,7 +31,7 @@ TEXTS = (
 def asked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Brain, ModelServer]]:
     """The whole brain, all its calls going to one loopback server."""
     (tmp_path / "policy.md").write_text("We refund within 14 days.\n" * 20, encoding="utf-8")
-    settings = load().model_copy(update={"home": tmp_path, "policy": tmp_path / "policy.md"})
+    settings = load().model_copy(update={"home": tmp_path / "home", "policy": tmp_path / "policy.md"})
     with ModelServer() as server:
         provider: OpenAIProvider | AnthropicProvider
         if request.param == "openai":
