@@ -208,7 +208,7 @@ def test_killed_when_a_mail_is_stored_and_not_parsed_it_is_parsed_later(place: P
     place.ends(order, "in_review")
     query = sa.select(raw_messages.c.attempts).join(messages, messages.c.raw_id == raw_messages.c.id)
     row = place.installation.rows(query.where(messages.c.message_id == f"{order}@customer.example"))
-    assert [found.attempts >= 2 for found in row] == [True]
+    assert [found.attempts for found in row] == [2]
 
 
 def stored_or_taken(place: Place, stored: sa.Select[Any], order: str) -> bool:
