@@ -30,7 +30,7 @@ MEANING: dict[Status, str] = {
     Status.ESCALATED: "unclear, emotional or risky: a strong draft is due",
     Status.IN_REVIEW: "a person decides",
     Status.APPROVED: "a person approved a reply; it waits to be sent",
-    Status.SEND_UNCERTAIN: "the mail server may or may not have taken the reply; a person decides",
+    Status.SEND_UNCERTAIN: "the reply may or may not have been taken on the other side; a person decides",
     Status.ANSWERED: "the reply is out; the customer's turn",
     Status.CLOSED: "nothing more is to be done",
     Status.AUTOMATED: "only automated mail so far: stored and shown, never answered",

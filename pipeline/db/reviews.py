@@ -15,7 +15,7 @@ REASONS: dict[str, str] = {
     "budget": "a spending cap was reached",
     "gave_up": "a step was begun several times and never ended",
     "send_failed": "the reply could not be sent",
-    "send_uncertain": "the mail server may or may not have taken the reply",
+    "send_uncertain": "the reply may or may not have been taken on the other side",
     "bounce": "our reply came back",
     "loop_cap": "too many messages in a short time: it may be two machines talking",
     "human_route": "the rule sends this to a person",

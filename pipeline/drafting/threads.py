@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from pipeline.db import tables
 from pipeline.errors import NotFoundError
+from pipeline.models.redaction import whole_until
 
 FIELD_NAMES = (
     "order_numbers",
@@ -104,7 +105,7 @@ def _never_summarised(thread: Thread) -> set[int]:
 def _opening(message: ThreadMessage, max_chars: int) -> ThreadMessage:
     if len(message.text) <= max_chars:
         return message
-    return replace(message, text=f"{message.text[:max_chars]} [... cut]")
+    return replace(message, text=f"{message.text[: whole_until(message.text, max_chars)]} [... cut]")
 
 
 def load_thread(connection: sa.Connection, ticket_id: int, policy: str | None, sender_name: str) -> Thread:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.drafting.known import values_of
 from pipeline.drafting.threads import FIELD_NAMES, Thread, ThreadMessage
+from pipeline.models.redaction import whole_from, whole_until
 
 _SPEAKERS = {
     "customer": "customer",
@@ -63,7 +64,7 @@ def account_text(account: Mapping[str, Any] | None, max_chars: int = 8000) -> st
     if not account:
         return "(none: nothing is known about this customer's account)"
     text = json.dumps(account, ensure_ascii=False, indent=1, default=str)
-    return text if len(text) <= max_chars else f"{text[:max_chars]}\n[... cut]"
+    return text if len(text) <= max_chars else f"{text[: whole_until(text, max_chars)]}\n[... cut]"
 
 
 def _block(message: ThreadMessage, number: int, max_chars: int) -> str:
@@ -76,8 +77,9 @@ def _block(message: ThreadMessage, number: int, max_chars: int) -> str:
 def _bounded(text: str, max_chars: int) -> str:
     if len(text) <= max_chars:
         return text
-    head, tail = max_chars * 2 // 3, max_chars // 3
-    return f"{text[:head]}\n[... {len(text) - head - tail} characters left out ...]\n{text[-tail:]}"
+    end = whole_until(text, max_chars * 2 // 3)
+    start = whole_from(text, len(text) - max_chars // 3)
+    return f"{text[:end]}\n[... {start - end} characters left out ...]\n{text[start:]}"
 
 
 def _left_out(messages: tuple[ThreadMessage, ...]) -> str:

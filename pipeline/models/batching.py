@@ -18,7 +18,7 @@ from typing import Protocol
 
 import structlog
 
-from pipeline.errors import ModelError, ModelTimeout, ModelUndecodable, Usage
+from pipeline.errors import ModelError, ModelTimeout, ModelTransient, ModelUndecodable, Usage
 from pipeline.models.base import ModelAnswer, ModelRequest
 
 GATHER_S = 3.0
@@ -32,7 +32,10 @@ LONGEST_S = 25 * 3600.0
 """Providers give a batch up after 24 hours; an hour more for its results."""
 
 POLL_S = (5.0, 60.0)
-"""The first and the longest pause between two looks at a batch."""
+"""The first and the longest pause between two looks at a batch, or two tries to hand it over."""
+
+SUBMITS = 6
+"""How often a batch is handed over at most."""
 
 log = structlog.get_logger("pipeline.models")
 
@@ -173,7 +176,7 @@ class BatchingProvider:
 
     def _see_through(self, batch: Sequence[_Waiting]) -> None:
         requests = [(one.id, one.request) for one in batch]
-        batch_id = self._api.submit(requests)
+        batch_id = self._submitted(requests)
         with self._lock:
             self._under_way.add(batch_id)
         log.info("batch_submitted", provider=self.name, batch=batch_id, calls=len(batch))
@@ -194,6 +197,24 @@ class BatchingProvider:
         missing = [one for one in batch if not one.future.done()]
         log.info("batch_ended", provider=self.name, batch=batch_id, calls=len(batch), missing=len(missing))
         _fail(missing, ModelTimeout(f"{self.name}: the batch ended without this answer", usage=Usage()))
+
+    def _submitted(self, requests: Sequence[tuple[str, ModelRequest]]) -> str:
+        """The batch's id. A refusal that certainly did nothing is tried again: many callers hang on it.
+
+        After one whose end nobody knows the batch may be there already, and would be paid twice.
+        """
+        pause_s, longest_pause_s = self._poll_s
+        for attempt in range(1, SUBMITS + 1):
+            try:
+                return self._api.submit(requests)
+            except ModelTransient as error:
+                if error.usage is None or attempt == SUBMITS:
+                    raise
+                log.warning("batch_not_taken", provider=self.name, kind=error.kind, attempt=attempt)
+            if self._closed.wait(pause_s):
+                break
+            pause_s = min(longest_pause_s, pause_s * 2)
+        raise BatchesClosed
 
     def _wait(self, batch_id: str) -> None:
         pause_s, longest_pause_s = self._poll_s

@@ -143,6 +143,32 @@ class Redactor:
         return list(dict.fromkeys([*known, *(name for text in texts for name in named(text))]))
 
 
+_REACH = 5_000
+"""How far round a cut is looked: longer than any card number, and than most keys."""
+
+
+def whole_until(text: str, at: int) -> int:
+    """Where to end a text that is cut at `at`: there, or before the card number or secret that stands across
+    it. Half of one would be found by nobody."""
+    return _across(text, at, lambda found: found.start)
+
+
+def whole_from(text: str, at: int) -> int:
+    """Where to begin a text whose start is cut off at `at`: there, or behind what stands across it."""
+    return _across(text, at, lambda found: found.end)
+
+
+def _across(text: str, at: int, side: Callable[[Found], int]) -> int:
+    if not 0 < at < len(text):
+        return at
+    start = max(0, at - _REACH)
+    near = text[start : at + _REACH]
+    for found in _apart([*cards(near), *secrets(near)]) if suspicious(near) else ():
+        if start + found.start < at < start + found.end:
+            return start + side(found)
+    return at
+
+
 def scrub(text: str) -> str:
     """`text` without card numbers and secrets, for good: what a log may hold. Quick where there are none."""
     if not suspicious(text):

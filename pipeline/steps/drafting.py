@@ -70,8 +70,14 @@ def draft(parts: Parts, lease: Lease) -> str:
         agent_id=agent_id,
         end_user=hashed(customer) if customer else None,
     )
-    whose = {"ticket_id": lease.ticket_id, "customer": customer, "inbox": ticket.inbox, "topic": ticket.topic}
-    plan = parts.plan(task, **whose, agent_id=agent_id, confirmed=agent_id is not None)
+    whose: dict[str, Any] = {
+        "ticket_id": lease.ticket_id,
+        "customer": customer,
+        "inbox": ticket.inbox,
+        "topic": ticket.topic,
+        "agent_id": agent_id,
+    }
+    plan = parts.plan(task, **whose, confirmed=agent_id is not None)
     summariser = partial(_summary, parts, context, whose)
     written: DraftResult | None = None
     try:

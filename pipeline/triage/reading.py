@@ -12,6 +12,7 @@ from functools import partial
 from pipeline.errors import AllModelsFailed
 from pipeline.models.gateway import Answered, Context, Gateway, Plan
 from pipeline.models.prompts import Prompts
+from pipeline.models.redaction import whole_until
 from pipeline.routing.planning import data_class
 from pipeline.routing.table import LOCAL, Routes
 from pipeline.triage.calibration import Calibration, Signals, agree
@@ -85,7 +86,7 @@ def read(
     model could read it.
     """
     cut = len(body) > MAX_CHARS
-    shown = body[:MAX_CHARS]
+    shown = body[: whole_until(body, MAX_CHARS)]
     subject = " ".join((subject or "").split())[:1000]
     prompt = prompts.load("triage", "cheap").render(
         known_names,

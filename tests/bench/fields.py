@@ -97,7 +97,7 @@ def scores(rows: list[Row]) -> Iterator[str]:
 
 
 def elsewhere(rows: list[Row]) -> Iterator[str]:
-    """E-mail and phone on pii-dev, for which no rule was made."""
+    """E-mail and phone on pii-dev; its misses were read while phones were mended, so it is not unseen."""
     lines = []
     for name, kind in PII_OF.items():
         hits = extra = missed = 0

@@ -2,7 +2,7 @@
 
 .venv/bin/python -m tests.bench.tone [--data DIR]
 
-Nothing of the data is trained on. Ends with status 1 where the data is missing.
+Nothing of the data is trained on, but settings were compared on it. Ends with status 1 where the data is missing.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def foreign_emotions(reader: Reader, rows: list[Row]) -> Iterator[str]:
 
 
 def own_emotions(reader: Reader, rows: list[Row]) -> Iterator[str]:
-    """The own triage cases, on which nothing is trained: the ranking, and the named emotion."""
+    """The own triage cases: the ranking, and the named emotion. They were read while seeds were written."""
     rows = [row for row in rows if "emotion" in row["expect"]]
     marked = [row["expect"]["emotion"] in DISPLEASED for row in rows]
     said = [

@@ -4,7 +4,7 @@
         OpenAIProvider("key", server.openai_url)
 
 `answer` gets each request and returns a `Reply`, a text, a value for JSON, or `EXPIRED`. A batch has ended
-at the `looks`-th look at it.
+at the `looks`-th look at it; the first `refusals` batches are not taken (503).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.kit.model_replies import Reply, Seen, ok, status_and_body
-from tests.kit.model_server import Served, _seen
+from tests.kit.model_server import Served, seen_in
 
 EXPIRED = Reply("expired")
 
@@ -38,9 +38,12 @@ class _Batch:
 class BatchServer:
     """`batches` counts what was submitted; `journal` holds every request inside them."""
 
-    def __init__(self, answer: Callable[[Seen], Any] | None = None, *, looks: int = 2) -> None:
+    def __init__(
+        self, answer: Callable[[Seen], Any] | None = None, *, looks: int = 2, refusals: int = 0
+    ) -> None:
         self._answer = answer or (lambda seen: None)
         self._looks = looks
+        self.refusals = refusals
         self._lock = threading.Lock()
         self._files: dict[str, bytes] = {}
         self.batches: dict[str, _Batch] = {}
@@ -76,11 +79,15 @@ class BatchServer:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length", "0")))
+                if outer.refusals and self.path.endswith("/batches"):
+                    outer.refusals -= 1
+                    self._reply({"error": {"type": "overloaded_error", "message": "Not now."}}, 503)
+                    return
                 self._reply(outer._post(self.path, dict(self.headers), body))
 
-            def _reply(self, content: bytes | dict[str, Any]) -> None:
+            def _reply(self, content: bytes | dict[str, Any], status: int = 200) -> None:
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
-                self.send_response(200)
+                self.send_response(status)
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
@@ -135,7 +142,7 @@ class BatchServer:
 
     def _result(self, provider: str, row: dict[str, Any]) -> bytes:
         path = "/chat/completions" if provider == "openai" else "/messages"
-        seen = _seen(path, {}, row["body"] if provider == "openai" else row["params"])
+        seen = seen_in(path, {}, row["body"] if provider == "openai" else row["params"])
         answer = self._answer(seen)
         reply = answer if isinstance(answer, Reply) else ok(answer)
         status, content, tokens = status_and_body(reply, seen)

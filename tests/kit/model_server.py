@@ -140,7 +140,7 @@ class ModelServer:
             name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
         }
         body = json.loads(await reader.readexactly(int(headers.get("content-length", "0"))) or b"{}")
-        seen = _seen(path, headers, body)
+        seen = seen_in(path, headers, body)
         reply = self._next(seen)
         status, content, tokens = status_and_body(reply, seen)
         with self._lock:
@@ -164,7 +164,7 @@ class ModelServer:
         return answer if isinstance(answer, Reply) else ok(answer)
 
 
-def _seen(path: str, headers: dict[str, str], body: dict[str, Any]) -> Seen:
+def seen_in(path: str, headers: dict[str, str], body: dict[str, Any]) -> Seen:
     if path.endswith("/chat/completions"):
         texts = {message["role"]: message["content"] for message in body["messages"]}
         form = body.get("response_format") or {}

@@ -127,6 +127,15 @@ def test_what_fails_inside_a_batch_is_booked_and_tried_once_more_in_the_next(nam
 
 
 @BOTH
+def test_a_batch_that_was_not_taken_is_handed_over_again(name: str) -> None:
+    with BatchServer(echo, refusals=2) as server:
+        values, ledger = ask_all(server, name, ["an invoice", "a parcel"])
+        assert values == ["billing", "other"]
+        assert (len(server.batches), len(server.journal)) == (1, 2)
+    assert [outcome.state for _, outcome in ledger.rows() if outcome] == ["ok", "ok"]
+
+
+@BOTH
 def test_who_ends_the_work_cancels_the_batch(name: str) -> None:
     with BatchServer(echo, looks=10_000) as server, batches_of(server, name) as provider:
         gateway = Gateway({name: provider}, ScratchLedger(), Prices(batch=True), backoff_s=0.0)

@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 from pipeline import steps
 from pipeline.assembly import Parts
 from pipeline.db.tables import drafts, model_calls, reviews, triages
+from pipeline.drafting.threads import Thread, ThreadMessage
+from pipeline.drafting.transcript import transcript
 from pipeline.logging import configure
-from pipeline.models.redaction import REMOVED, Redactor, scrub
+from pipeline.models.redaction import REMOVED, Redactor, scrub, whole_from, whole_until
 from tests.journeys import scripted
 from tests.kit.live import close, live_parts, mail
 from tests.kit.model_replies import Reply, Seen, ok
@@ -410,3 +412,16 @@ def test_scrubbing_leaves_plain_lines_as_they_are() -> None:
         "model_call gpt-6-luna order_shipping ticket=48213 2026-11-23T09:00:00Z latency_ms=1200 cost=0.000412"
     )
     assert scrub(line) is line
+
+
+@pytest.mark.parametrize("card", ["4242 4242 4242 4242", "4242424242424242"])
+def test_a_card_is_never_cut_in_two_where_a_long_text_is_cut(card: str) -> None:
+    text = f"{'word ' * 200}My card: {card}, thanks. {'word ' * 200}"
+    start, end = text.index(card), text.index(card) + len(card)
+    for at in range(start - 3, end + 4):
+        inside = start < at < end
+        assert whole_until(text, at) == (start if inside else at)
+        assert whole_from(text, at) == (end if inside else at)
+    for room in range(start * 3 // 2 - 10, end * 3 // 2 + 10):
+        shown = transcript(Thread(messages=(ThreadMessage("customer", text),)), room * 2)
+        assert "4242" not in Redactor().redact([shown])[0][0]
