@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.drafting.deadlines import deadlines_in
 from pipeline.drafting.facts import plain
 from pipeline.drafting.promises import promises_in, sentences
 from pipeline.drafting.threads import Thread, ThreadMessage
-from pipeline.errors import ConfigError, InputError
+from pipeline.models import cases
 
 
 class _Closed(BaseModel):
@@ -83,25 +83,8 @@ class Case(_Closed):
 
 
 def read_cases(path: Path) -> list[Case]:
-    """The cases of a file. Raises `InputError` or `ConfigError` naming file and line."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # a case may hold U+2028, which ends no line
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: the cases cannot be read: {error}") from None
-    cases: dict[str, Case] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            case = Case.model_validate_json(line)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"{path}:{number}: {where}: {first['msg']}") from None
-        if case.id in cases:
-            raise ConfigError(f"{path}:{number}: the id {case.id} is there twice")
-        cases[case.id] = case
-    return list(cases.values())
+    """The cases of a file. Raises `InputError` naming file and line."""
+    return [case for _, case in cases.read_cases(path, Case)]
 
 
 def failures(case: Case, reply: str, asks: Sequence[str] = ()) -> list[str]:

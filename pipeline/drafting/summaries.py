@@ -30,7 +30,8 @@ from pipeline.drafting.leak import leaked
 from pipeline.drafting.rubric import spoken_language
 from pipeline.drafting.threads import Thread, ThreadMessage
 from pipeline.drafting.transcript import transcript
-from pipeline.errors import AllModelsFailed, ConfigError, InputError, ModelOutputInvalid
+from pipeline.errors import AllModelsFailed, ModelOutputInvalid
+from pipeline.models import cases
 from pipeline.models.gateway import Context, Gateway, Plan
 from pipeline.models.prompts import Prompts
 
@@ -298,31 +299,8 @@ class Case(_Closed):
 
 
 def read_cases(path: Path) -> list[Case]:
-    """The cases of a file. Raises `InputError` or `ConfigError` naming file and line."""
-    return read_lines(path, Case)
-
-
-def read_lines(path: Path, model: type[_A]) -> list[_A]:
-    """The lines of a JSONL file of cases, whose ids differ. Raises as `read_cases` does."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: the cases cannot be read: {error}") from None
-    cases: dict[str, _A] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            case = model.model_validate_json(line)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"{path}:{number}: {where}: {first['msg']}") from None
-        name = str(getattr(case, "id", number))
-        if name in cases:
-            raise ConfigError(f"{path}:{number}: the id {name} is there twice")
-        cases[name] = case
-    return list(cases.values())
+    """The cases of a file. Raises `InputError` naming file and line."""
+    return [case for _, case in cases.read_cases(path, Case)]
 
 
 def marks(case: Case, summary: Summary) -> dict[str, bool]:

@@ -26,10 +26,11 @@ from pipeline.drafting.facts import Fact, code_key, facts_in, number_value, plai
 from pipeline.drafting.leak import leaked
 from pipeline.drafting.promises import NAMED, promises_in
 from pipeline.drafting.rubric import spoken_language
-from pipeline.drafting.summaries import read_json, read_lines
+from pipeline.drafting.summaries import read_json
 from pipeline.drafting.threads import Thread, ThreadMessage
 from pipeline.drafting.transcript import transcript
 from pipeline.errors import InputError, ModelOutputInvalid
+from pipeline.models import cases
 from pipeline.models.gateway import Context, Gateway, Plan
 from pipeline.models.prompts import Prompts, Rendered
 
@@ -341,8 +342,8 @@ class Case(_Closed):
 
 
 def read_cases(path: Path) -> list[Case]:
-    """The cases of a file. Raises `InputError` or `ConfigError` naming file and line."""
-    return read_lines(path, Case)
+    """The cases of a file. Raises `InputError` naming file and line."""
+    return [case for _, case in cases.read_cases(path, Case)]
 
 
 def marks(case: Case, result: str) -> dict[str, bool]:

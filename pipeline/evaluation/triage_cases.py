@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from pipeline.assembly import Brain
 from pipeline.errors import InputError, ModelOutputInvalid
 from pipeline.evaluation.marks import Marked, Miss, listed
+from pipeline.models.cases import read_cases
 from pipeline.models.gateway import Context, Gateway, Plan
 from pipeline.triage.checks import checked
 from pipeline.triage.reading import MAX_CHARS, read
@@ -71,33 +72,15 @@ class TriageCase(_Closed):
 
 def read_triage_cases(path: Path, topics: Collection[str]) -> list[TriageCase]:
     """The cases of a file. Raises `InputError` naming file and line."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: the cases cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: the cases are not UTF-8 text") from None
-    cases: dict[str, TriageCase] = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            case = TriageCase.model_validate_json(line)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the line"
-            words = "there is no such key" if first["type"] == "extra_forbidden" else first["msg"]
-            raise InputError(f"{path}:{number}: {where}: {words}") from None
-        if case.id in cases:
-            raise InputError(f"{path}:{number}: the id {case.id} is there twice")
+    found = read_cases(path, TriageCase)
+    for number, case in found:
         unknown = [name for name in (case.expect.topic, *case.expect.topic_also) if name not in topics]
         if unknown:
             raise InputError(
                 f"{path}:{number}: expect.topic: {unknown[0]} is no topic of routes.toml; "
                 f"those are {', '.join(topics)}"
             )
-        cases[case.id] = case
-    return list(cases.values())
+    return [case for _, case in found]
 
 
 @dataclass(frozen=True)

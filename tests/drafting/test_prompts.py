@@ -12,7 +12,7 @@ from pipeline.drafting import routine, strong, templates
 from pipeline.drafting.claims import check_claims
 from pipeline.drafting.rubric import Case, failures, read_cases, spoken_language
 from pipeline.drafting.threads import Thread, ThreadMessage
-from pipeline.errors import ConfigError, InputError
+from pipeline.errors import InputError
 from pipeline.models.prompts import Prompts
 
 ROOT = Path(__file__).parents[2]
@@ -162,10 +162,10 @@ def test_broken_cases_are_refused_with_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "cases.jsonl"
     good = (PROMPTS / "draft" / "cases.jsonl").read_text(encoding="utf-8").splitlines()[0]
     path.write_text(good + "\n" + good.replace('"rubric"', '"rubrik"') + "\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"cases\.jsonl:2: "):
+    with pytest.raises(InputError, match=r"cases\.jsonl:2: "):
         read_cases(path)
     path.write_text(f"{good}\n{good}\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="twice"):
+    with pytest.raises(InputError, match="twice"):
         read_cases(path)
     with pytest.raises(InputError):
         read_cases(tmp_path / "none.jsonl")

@@ -30,7 +30,7 @@ from pipeline.drafting.summaries import (
 from pipeline.drafting.template_provider import TemplateProvider
 from pipeline.drafting.threads import Thread, ThreadMessage, older_messages, shortened
 from pipeline.drafting.transcript import transcript
-from pipeline.errors import AllModelsFailed, ConfigError, ModelOutputInvalid
+from pipeline.errors import AllModelsFailed, InputError, ModelOutputInvalid
 from pipeline.models.base import Choice, Provider
 from pipeline.models.gateway import Context, Gateway, Plan
 from pipeline.models.ledger import StoreLedger
@@ -350,8 +350,8 @@ def test_a_broken_case_is_refused_with_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "cases.jsonl"
     good = CASES.read_text(encoding="utf-8").split("\n")[0]
     path.write_text(f"{good}\n{good.replace('rubric', 'rubrik')}\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"cases\.jsonl:2: "):
+    with pytest.raises(InputError, match=r"cases\.jsonl:2: "):
         read_cases(path)
     path.write_text(f"{good}\n{good}\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="twice"):
+    with pytest.raises(InputError, match="twice"):
         read_cases(path)

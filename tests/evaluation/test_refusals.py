@@ -52,7 +52,7 @@ def test_an_unknown_key_of_a_rubric_is_refused_with_its_line(brain: Brain, tmp_p
     text = (brain.prompts.folder / "routine" / "cases.jsonl").read_text(encoding="utf-8").splitlines()[0]
     case = json.loads(text)
     case["rubric"]["must_rhyme"] = True
-    with pytest.raises(ConfigError, match=r"cases\.jsonl:1: rubric\.must_rhyme"):
+    with pytest.raises(InputError, match=r"cases\.jsonl:1: rubric\.must_rhyme"):
         ask(brain, "routine", ["templates"], file_of(tmp_path, case))
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from email.message import EmailMessage
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import httpx2
 
-from tests.kit import places
+from tests.kit.browsing import chromium
 from tests.kit.live import mail
 from tests.kit.processes import Installation
 from tests.web import reading
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 EMAIL, PASSWORD = "anna@shop.example", "correct horse battery"
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 def answer_to(reply: EmailMessage, body: str, *, message_id: str) -> bytes:
@@ -150,15 +148,9 @@ def by_forms(installation: Installation) -> Iterator[Forms]:
 
 @contextlib.contextmanager
 def by_browser(installation: Installation) -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        places.missing("Chromium", "apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+    with chromium() as browser:
         context = browser.new_context(base_url=installation.address)
         page = context.new_page()
         page.set_default_timeout(20_000)
         yield Browser(page)
         context.close()
-        browser.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from playwright.sync_api import Browser, Page
 
 from pipeline.db.store import Store
 from pipeline.db.types import now
@@ -13,6 +14,7 @@ from pipeline.reports.measures import report
 from pipeline.reports.weeks import Week
 from pipeline.review import sessions
 from pipeline.review.agents import Agent
+from tests.kit.browsing import Watch, chromium
 from tests.web import running, seed
 
 
@@ -50,3 +52,23 @@ def place(sqlite_store: Store, tmp_path: Path) -> Iterator[Place]:
     )
     with running.serving(parts) as url:
         yield Place(url, sqlite_store, ids, people, hinted)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, place: Place) -> Iterator[Page]:
+    """A page in which an agent, Anna, is logged in; it must do nothing that `Watch` sees."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=place.url)
+    token, _session = sessions.start(place.store, place.people["anna"])
+    context.add_cookies([{"name": "triage_session", "value": token, "url": place.url}])
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    watch = Watch(page, place.url)
+    yield page
+    assert watch.seen == []
+    context.close()

@@ -21,7 +21,6 @@ from tests.kit.model_server import ModelServer
 from tests.test_redrafting import ANGRY, CHEAP, GPT, answer
 from tests.test_steps import bring
 from tests.web.seed import PASSWORD
-from tests.web.test_browser import browser
 from tests.web.test_evaluations import HEADER, HOUSE, LUNA, run
 from tests.web.whole import Whole, whole
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
-
-__all__ = ["browser"]
 
 
 @pytest.fixture(scope="module")

@@ -2,62 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
 
 from pipeline.db.tables import replies, reviews, tickets
-from pipeline.review import sessions
-from tests.kit.places import missing
 from tests.web import seed
 from tests.web.conftest import Place
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-CHROMIUM = Path("/usr/bin/chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        missing("Chromium", "apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-class Watch:
-    """What a page did that it must not: script errors, refused scripts, dialogs, requests to elsewhere."""
-
-    def __init__(self, page: Page, own: str) -> None:
-        self.seen: list[str] = []
-        page.on("pageerror", lambda error: self.seen.append(f"error {error}"))
-        page.on("console", lambda m: self.seen.append(f"console {m.text}") if m.type == "error" else None)
-        page.on("dialog", lambda d: (self.seen.append(f"dialog {d.message}"), d.dismiss())[0])
-        page.on(
-            "request",
-            lambda r: None if r.url.startswith((own, "data:")) else self.seen.append(f"fetched {r.url}"),
-        )
-
-
-@pytest.fixture
-def page(browser: Browser, place: Place) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=place.url)
-    token, _session = sessions.start(place.store, place.people["anna"])
-    context.add_cookies([{"name": "triage_session", "value": token, "url": place.url}])
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    watch = Watch(page, place.url)
-    yield page
-    assert watch.seen == []
-    context.close()
 
 
 def test_a_draft_is_judged_by_keyboard_alone(place: Place, page: Page) -> None:

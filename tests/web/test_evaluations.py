@@ -15,15 +15,14 @@ import pytest
 from pipeline.evaluation.marks import Marked, Miss
 from pipeline.evaluation.runs import Header, RunFolder, Sitter, Verdict
 from pipeline.review import sessions
-from tests.kit.places import missing
+from tests.kit.browsing import Watch
 from tests.web.conftest import Place
 from tests.web.reading import tree, words
-from tests.web.test_browser import HOSTILE, Watch
+from tests.web.test_browser import HOSTILE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = Path("/usr/bin/chromium")
 LUNA = Sitter("gpt-6-luna", "openai", "gpt-6-luna", "cheap", True)
 HOUSE = Sitter("house", "openai", "house", "cheap", False)
 HEADER = Header(
@@ -193,18 +192,6 @@ def test_a_run_that_is_going_on_shows_what_has_come_so_far(place: Place, root: P
             with (folder.path / "answers.jsonl").open("a", encoding="utf-8") as file:
                 file.write('{"model": "gpt-6-luna", "case": "c", "mar')  # in the midst of a write
             assert "2 of 4" in words(client.get("/evaluations/run/stopped"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        missing("Chromium", "apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

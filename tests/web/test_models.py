@@ -16,6 +16,7 @@ from pipeline.assembly import Parts
 from pipeline.db.tables import comparisons, drafts
 from pipeline.review import agents, sessions
 from pipeline.review.agents import Agent
+from tests.kit.browsing import Watch
 from tests.kit.live import close
 from tests.kit.model_replies import failing
 from tests.kit.model_server import ModelServer
@@ -35,12 +36,9 @@ from tests.test_redrafting import (
 )
 from tests.web import running
 from tests.web.reading import form, tree, words
-from tests.web.test_browser import Watch, browser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-__all__ = ["browser"]
 
 
 @dataclass(frozen=True)

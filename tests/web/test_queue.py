@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
 
 from pipeline.db.tables import moves, reviews
-from pipeline.review import sessions
 from pipeline.review.sight import set_inboxes
-from tests.kit.places import missing
 from tests.web import seed
 from tests.web.conftest import Place
 from tests.web.reading import form, forms, tree, words
-from tests.web.test_browser import CHROMIUM, Watch
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 
 def review_of(place: Place, name: str) -> int:
@@ -103,31 +99,6 @@ def test_whatever_stands_in_the_address_the_page_answers(place: Place) -> None:
             assert client.get(f"/?{query}").status_code == 200, query
         for cursor in ("x", "9~2026-01-01T00:00:00+00:00~1", "0~2026-01-01T00:00:00~1", "0~~", "0~x~y"):
             assert client.get("/", params={"after": cursor}).status_code == 422, cursor
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        missing("Chromium", "apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser, place: Place) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=place.url)
-    token, _session = sessions.start(place.store, place.people["anna"])
-    context.add_cookies([{"name": "triage_session", "value": token, "url": place.url}])
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    watch = Watch(page, place.url)
-    yield page
-    assert watch.seen == []
-    context.close()
 
 
 def test_rows_are_taken_snoozed_and_opened_at_a_form_by_keys(place: Place, page: Page) -> None:

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2
-import pytest
 import sqlalchemy as sa
 
 from pipeline.db.moves import move
 from pipeline.db.reviews import open_review, supersede_open
 from pipeline.db.tables import corrections, presences, replies, reviews, tickets, typed_texts
 from pipeline.lifecycle import Status
-from pipeline.review import presence, sessions, sight, typed
+from pipeline.review import presence, sight, typed
 from pipeline.review.agents import set_zone
-from tests.kit.places import missing
 from tests.web import seed
 from tests.web.conftest import Place
 from tests.web.reading import form, forms, tree, words
 from tests.web.test_pages import status_of, ticket_page
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-CHROMIUM = Path("/usr/bin/chromium")
+    from playwright.sync_api import Page
 
 
 def the_customer_writes_again(place: Place, name: str) -> None:
@@ -236,33 +230,6 @@ def test_times_are_in_the_agents_zone(place: Place) -> None:
 
 
 # --- in a browser -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        missing("Chromium", "apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser, place: Place) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=place.url)
-    token, _session = sessions.start(place.store, place.people["anna"])
-    context.add_cookies([{"name": "triage_session", "value": token, "url": place.url}])
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
-    yield page
-    assert wrong == []
-    context.close()
 
 
 def test_typing_is_shown_saved_and_not_lost_by_leaving(place: Place, page: Page) -> None:

@@ -18,10 +18,10 @@ from pipeline.reports.weeks import Week
 from pipeline.review import sessions
 from pipeline.review.agents import Agent, everyone
 from pipeline.review.totp import SecondFactors
+from tests.kit.browsing import CHROMIUM
 from tests.kit.live import INBOXES, close, live_parts
 from tests.kit.model_server import ModelServer
 from tests.web import running, seed
-from tests.web.test_browser import CHROMIUM
 
 __all__ = ["CHROMIUM", "SECRET", "Whole", "whole"]
 
