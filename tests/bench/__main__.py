@@ -22,7 +22,7 @@ PARTS = (
     ("What our layer adds to a model call, against the bare SDK", "overhead", ()),
     ("Attacks before models that obey them", "injections", ("--styles", "echo,carries,complies")),
     ("Redaction", "redaction", ()),
-    ("The queue page with a million tickets", "queue", ()),
+    ("The queue page with a million tickets", "queue_page", ()),
     ("Replies, signatures, bounces, subjects: agreement with other projects' expectations", "replies", ()),
     ("`triage ingest` against the interpreter's own parse of the same mails", "ingest", ()),
     ("Fetching a mailbox against bare IMAPClient", "imap", ()),

@@ -16,7 +16,7 @@ from pipeline.review.desk import Desk
 from pipeline.review.queue import Filters
 from pipeline.review.sight import set_inboxes
 from pipeline.review.view import view
-from tests.bench.queue import fill
+from tests.bench.queue_page import fill
 from tests.web import seed
 
 TEAMS = {"billing": "billing", "order_shipping": "orders", "other": "support"}

@@ -1,6 +1,6 @@
 """Measures the queue page with a thousand and with a million open tickets on PostgreSQL; Markdown to stdout.
 
-.venv/bin/python -m tests.bench.queue [--tickets N]
+.venv/bin/python -m tests.bench.queue_page [--tickets N]
 
 Two databases on the same server are filled by SQL, every ticket with a message, a reading, a draft and an open
 row: the worst case, for in a store in use nearly all rows are decided. The real app is served over both, and
