@@ -357,6 +357,7 @@ corrections = sa.Table(
     sa.Column("at", UtcTime, nullable=False),
     sa.Index("ix_corrections_ticket_id", "ticket_id"),
     sa.Index("ix_corrections_at", "at"),
+    sa.Index("ix_corrections_triage_id", "triage_id"),
 )
 
 account_facts = sa.Table(
@@ -514,6 +515,7 @@ reviews = sa.Table(
     sa.Column("outcome_why", T, comment="for unscorable"),
     sa.Column("edit_share", sa.Float, comment="0..1; null where nothing could be compared"),
     sa.Column("hter", sa.Float),
+    sa.Column("escalated_for_nothing", sa.Boolean, comment="the agent's mark on a strong draft"),
     sa.Index("ix_reviews_state", "state", "opened_at", "id"),
     sa.Index("ix_reviews_queue", "state", "urgency_order", "opened_at", "id"),
     *(_of_open_reviews(name, "urgency_order", "opened_at", "id") for name in _QUEUE_FILTERS),
@@ -630,6 +632,73 @@ comparisons = sa.Table(
     sa.Index("ix_comparisons_ticket_id", "ticket_id"),
     sa.Index("ix_comparisons_chosen_at", "chosen_at"),
 )
+second_reads = sa.Table(
+    "second_reads",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("review_id", Id, sa.ForeignKey("reviews.id"), nullable=False, unique=True),
+    sa.Column("ticket_id", Id, sa.ForeignKey("tickets.id"), nullable=False),
+    sa.Column("first_by", Id, sa.ForeignKey("agents.id"), nullable=False, comment="never the second reader"),
+    sa.Column("asked_at", UtcTime, nullable=False),
+    sa.Column("read_by", Id, sa.ForeignKey("agents.id")),
+    sa.Column("read_at", UtcTime, comment="null: not yet read"),
+    sa.Column("verdict", T, comment="as_is, light, rewritten or rejected: what the second reader would do"),
+    sa.Column("note", T),
+    sa.Index("ix_second_reads_read_at", "read_at"),
+    sa.Index("ix_second_reads_asked_at", "asked_at"),
+)
+"""A sample of the drafts that went out as they were, judged once more by somebody else who is not told so."""
+
+weekly_reports = sa.Table(
+    "weekly_reports",
+    metadata,
+    sa.Column("week", T, primary_key=True, comment="2026-W47"),
+    sa.Column("zone", T, nullable=False),
+    sa.Column("made_at", UtcTime, nullable=False),
+    sa.Column("outcomes", Json, nullable=False, comment="drafts by outcome, for the line of weeks"),
+    sa.Column(
+        "document", Json, nullable=False, comment="the report as in its JSON form, thresholds included"
+    ),
+)
+"""What the schedule wrote, one row a week; what was written and sent does not change any more."""
+
+report_letters = sa.Table(
+    "report_letters",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("week", T, sa.ForeignKey("weekly_reports.week"), nullable=False),
+    sa.Column("address", T, nullable=False),
+    sa.Column("message_id", T, nullable=False, unique=True, comment="fixed before the first attempt"),
+    sa.Column("state", T, nullable=False, comment="waiting, sending, sent, failed, uncertain"),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("due_at", UtcTime, comment="of the next attempt; null: none"),
+    sa.Column("sending_at", UtcTime, comment="when the attempt under way began"),
+    sa.Column("sent_at", UtcTime),
+    sa.Column("server_words", T, comment="what the mail server last said"),
+    sa.UniqueConstraint("week", "address"),
+    sa.Index("ix_report_letters_state", "state", "due_at"),
+)
+
+proposals = sa.Table(
+    "proposals",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("key", T, nullable=False, unique=True, comment="what it is about: proposed once"),
+    sa.Column("kind", T, nullable=False, comment="fact, phrase, threshold or case"),
+    sa.Column("title", T, nullable=False, comment="one plain sentence"),
+    sa.Column("file", T, nullable=False, comment="policy.md, routes.toml, prompts/draft/cases.jsonl ..."),
+    sa.Column("content", Json, nullable=False, comment="what would stand in the file"),
+    sa.Column("evidence", Json, nullable=False, default=list, comment="ids of the reviews that show it"),
+    sa.Column("effect", Json, nullable=False, default=dict, comment="figures of the replay"),
+    sa.Column("week", T, nullable=False, comment="whose edits it came out of"),
+    sa.Column("state", T, nullable=False, comment="open, approved or dismissed"),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("decided_at", UtcTime),
+    sa.Column("decided_by", Id, sa.ForeignKey("agents.id")),
+    sa.Index("ix_proposals_state", "state", "id"),
+)
+"""What the machine would change in a file of the team's; only a person's yes makes a diff of it."""
+
 ways_out = sa.Table(
     "ways_out",
     metadata,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -57,6 +59,23 @@ class Money(sa.TypeDecorator[Decimal]):
         return (Decimal(int(value)) * NANO).normalize() + Decimal(0)
 
 
+_clock: Callable[[], datetime] | None = None
+
+
 def now() -> datetime:
-    """The present moment, aware, in UTC."""
-    return datetime.now(UTC)
+    """The present moment, aware, in UTC; inside `by_clock`, what that clock says."""
+    return datetime.now(UTC) if _clock is None else _clock()
+
+
+@contextmanager
+def by_clock(clock: Callable[[], datetime]) -> Iterator[None]:
+    """Within the block, every thread of this process takes `clock` (aware, UTC) for the present moment.
+
+    For what happens at other times than it is run: the simulated quarter, and tests of clocks that jump.
+    """
+    global _clock
+    before, _clock = _clock, clock
+    try:
+        yield
+    finally:
+        _clock = before
