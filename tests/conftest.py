@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from pipeline.db import schema
 from pipeline.db.store import Store
 from tests.kit import places
+from tests.kit.databases import Databases
 
 # No test may pick up what the developer's own shell or .env says.
 for name in list(os.environ):
@@ -51,10 +52,18 @@ def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
     return f"sqlite:///{path}"
 
 
+@pytest.fixture(scope="session")
+def postgres_databases(postgres: str, migrated_postgres: str) -> Iterator[Databases]:
+    databases = Databases(postgres, migrated_postgres)
+    yield databases
+    databases.close()
+
+
 @pytest.fixture
-def postgres_url(postgres: str, migrated_postgres: str) -> Iterator[str]:
-    with places.scratch_database(postgres, migrated_postgres) as url:
-        yield url
+def postgres_url(postgres_databases: Databases) -> Iterator[str]:
+    name = postgres_databases.take()
+    yield postgres_databases.url(name)
+    postgres_databases.give_back(name)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -140,6 +140,12 @@ def upgrade() -> None:
         ),
     )
 
+    if op.get_bind().dialect.name == "postgresql":  # SQLite keeps no comments
+        op.execute(
+            "COMMENT ON COLUMN reviews.action IS "
+            "'approve, edit, reject, replace, close, spam, confirm, resend, sent'"
+        )
+
 
 def downgrade() -> None:
     op.drop_column("reviews", "escalated_for_nothing")

@@ -507,7 +507,7 @@ reviews = sa.Table(
     sa.Column("claimed_until", UtcTime),
     sa.Column("decided_at", UtcTime),
     sa.Column("decided_by", Id, sa.ForeignKey("agents.id")),
-    sa.Column("action", T, comment="approve, edit, reject, replace, close, resend, sent"),
+    sa.Column("action", T, comment="approve, edit, reject, replace, close, spam, confirm, resend, sent"),
     sa.Column("reject_reason", T),
     sa.Column("note", T),
     sa.Column("sent_text", T, comment="the body that was approved"),
