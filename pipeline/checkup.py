@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
+
 from pipeline import assembly
 from pipeline.db import schema
 from pipeline.db.store import Store
+from pipeline.db.tables import report_letters
 from pipeline.delivery.switched_off import SwitchedOff, switched_off
 from pipeline.errors import ConfigError, ModelError, TriageError, UnreachableError
 from pipeline.ingest.inboxes import FolderInbox, ImapInbox, Inbox, WebhookInbox
@@ -22,7 +25,7 @@ from pipeline.routing.planning import choices
 from pipeline.routing.reading import ROUTES
 from pipeline.routing.table import LOCAL, TEMPLATES, Routes
 from pipeline.settings import Settings, load
-from pipeline.ways_out import WaysOut, manners_of
+from pipeline.ways_out import WaysOut, manners_of, way_of_reports
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,10 @@ def _parts(settings: Settings) -> Iterator[Result]:
         yield from _models(settings, routes)
     yield from _inboxes(settings)
     yield from _accounts(settings)
+    yield from _single_sign_on(settings)
     yield _tried("mail out", lambda: _mail_out(settings))
     yield from _own_ways_out(settings)
+    yield _tried("weekly report", lambda: _weekly_report(settings))
 
 
 def _tried(what: str, attempt: Callable[[], str]) -> Result:
@@ -214,6 +219,21 @@ def _accounts(settings: Settings) -> Iterator[Result]:
         yield _tried(f"accounts {connector.name}", connector.check)
 
 
+def _single_sign_on(settings: Settings) -> Iterator[Result]:
+    if not settings.oidc_issuer:
+        if settings.oidc_client_id or settings.oidc_client_secret:
+            words = "TRIAGE_OIDC_CLIENT_ID or _SECRET is set, but no TRIAGE_OIDC_ISSUER: nobody can use it"
+            yield Result("single sign-on", False, words)
+        return
+    yield _tried("single sign-on", lambda: _provider(settings))
+
+
+def _provider(settings: Settings) -> str:
+    provider = assembly.single_sign_on(settings)
+    assert provider is not None  # an issuer is set
+    return provider.check()
+
+
 def _mail_out(settings: Settings) -> str:
     if not settings.smtp_url:
         return "TRIAGE_SMTP_URL is not set: replies are written to the outbox folder in TRIAGE_HOME"
@@ -253,3 +273,30 @@ def _switched_off(settings: Settings) -> dict[str, SwitchedOff]:
             return {off.inbox: off for off in switched_off(connection)}
     except TriageError:  # the line of the database says why
         return {}
+
+
+def _weekly_report(settings: Settings) -> str:
+    """When it is written and to whom it goes; a letter that a person has to decide on is a failure."""
+    when = f"written on {settings.report_day}s at {settings.report_hour}:00, {settings.zone}"
+    to = settings.report_recipients
+    if not to:
+        return f"{when}; TRIAGE_REPORT_TO is not set: nobody gets it by mail"
+    ways = WaysOut(settings, inboxes := assembly.open_inboxes(settings), lambda: _tokens(settings))
+    mailer = way_of_reports(settings, inboxes, ways)
+    if mailer is None:
+        raise ConfigError(
+            f"TRIAGE_REPORT_TO names {len(to)}, but there is no mail server: set TRIAGE_SMTP_URL"
+        )
+    columns = report_letters.c
+    stuck = sa.select(columns.week, columns.address, columns.state, columns.server_words).where(
+        columns.state.in_(("failed", "uncertain")),
+        columns.week == sa.select(sa.func.max(columns.week)).scalar_subquery(),
+    )
+    with assembly.open_store(settings).read() as connection:
+        letter = connection.execute(stuck.order_by(columns.id.desc()).limit(1)).one_or_none()
+    if letter is not None:
+        raise ConfigError(
+            f"the letter of {letter.week} to {letter.address} is {letter.state}: {letter.server_words}; "
+            f"run: triage report --week {letter.week} --again {letter.address}"
+        )
+    return f"{when}, to {len(to)} by {mailer.where}"

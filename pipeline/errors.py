@@ -12,6 +12,7 @@ TriageError                     one plain line for the operator, with the mend
 ├── MoveRefused                 the lifecycle has no such move
 ├── LeaseLost                   another worker holds the step now, or the ticket has moved on
 ├── AllModelsFailed                 model, retry, backup and safe default all failed: a person
+│   └── OneSided                    of two that were to be compared one came: it is the row's draft now
 ├── BudgetExceeded              a cap would be passed; nothing was called
 └── ModelError                  a model call failed; the subclass says where to go next
     ├── ModelTransient          once more on the same model, then the backup
@@ -237,3 +238,7 @@ class AllModelsFailed(TriageError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), kinds=self.kinds), self.args
+
+
+class OneSided(AllModelsFailed):
+    """One of two drafts to compare did not come; the other one is kept as an ordinary draft."""

@@ -17,6 +17,7 @@ from pipeline.db.store import Store
 from pipeline.db.tables import drafts, model_calls, moves, reviews, spend, tickets
 from pipeline.db.types import now
 from pipeline.errors import ConflictError, InputError
+from pipeline.lifecycle import Status
 from pipeline.models.base import Cap
 from pipeline.review import agents, sessions
 from pipeline.review.agents import Agent
@@ -200,6 +201,21 @@ def test_a_cap_that_no_agent_can_pass_stops_the_draft_again_and_says_so(
         f"The cap of {cap.label} is reached, and no agent can pass that one; a person answers."
     )
     assert (server.journal, the(parts, ticket).confirmed_by) == ([], None)
+
+
+def test_an_agreement_ends_with_the_step_that_is_given_up(
+    tmp_path: Path, sqlite_url: str, server: ModelServer
+) -> None:
+    parts = parts_with(tmp_path, sqlite_url, server, "ask")
+    ann = agents.add(parts.store, "ann@shop.example", "agent", "Ann")
+    ticket = stopped(parts, "draft")
+    parts.desk.confirm(open_row(parts.store, ticket).id, ann, the(parts, ticket).version)
+    with parts.store.write() as connection:  # three starts that never ended, as after three crashes
+        connection.execute(tickets.update().values(attempts=steps.STEPS[Status.ESCALATED].max_attempts))
+    steps.advance(parts, ticket)
+    found, row = the(parts, ticket), open_row(parts.store, ticket)
+    assert (found.status, row.reason, found.confirmed_by) == ("in_review", "failed_draft", None)
+    close(parts)
 
 
 def test_of_two_who_agree_one_wins_and_the_other_reads_who_was_first(asking: tuple[Parts, Agent]) -> None:

@@ -16,7 +16,7 @@ from pipeline.assembly import Parts
 from pipeline.db.reviews import open_review
 from pipeline.db.tables import comparisons, drafts, model_calls, moves, reviews, spend, tickets, typed_texts
 from pipeline.db.types import now
-from pipeline.errors import AllModelsFailed, ConflictError, InputError, NeedsAgreement
+from pipeline.errors import AllModelsFailed, ConflictError, InputError, NeedsAgreement, OneSided
 from pipeline.models.base import Cap
 from pipeline.review import agents, preferences, typed
 from pipeline.review.agents import Agent
@@ -419,14 +419,40 @@ def test_a_comparison_is_void_once_the_ticket_has_something_newer(
         preferences.choose(parts.store, made, ann, the(parts, ticket).version, "left")
 
 
-def test_nothing_is_kept_of_a_comparison_that_lacks_a_side(
+def test_where_one_side_of_a_comparison_fails_the_other_is_an_ordinary_draft(
     parts: Parts, server: ModelServer, ann: Agent
 ) -> None:
     ticket = drafted(parts, server)
     row, version = open_row(parts, ticket), the(parts, ticket).version
     server.script(out_of_credit(), model=CLAUDE)
-    with pytest.raises(AllModelsFailed, match=f"a draft by {CLAUDE} did not come"):
+    with pytest.raises(
+        AllModelsFailed,
+        match=rf"a draft by {CLAUDE} did not come .* the draft by {GPT} came, and is the ticket's draft now",
+    ) as told:
+        redrafting.compare(parts, row.id, ann, version, [GPT, CLAUDE], text="My own words")
+    assert (type(told.value), told.value.kinds) == (OneSided, ("credit",))
+    old, new = all_drafts(parts)
+    assert (old.superseded_at is None, new.superseded_at) == (False, None)
+    assert (new.model, new.asked_by, open_row(parts, ticket).draft_id) == (GPT, ann.id, new.id)
+    assert "had typed, and not sent:\nMy own words" in open_row(parts, ticket).note
+    who, why = last_move(parts, ticket)
+    assert (who, why) == (
+        ann.who, f"Ann wanted two models' drafts side by side; only {GPT} wrote one",
+    )  # fmt: skip
+    with parts.store.read() as connection:
+        assert connection.execute(sa.select(comparisons)).all() == []
+
+
+def test_nothing_is_kept_of_a_comparison_that_lacks_both_sides(
+    parts: Parts, server: ModelServer, ann: Agent
+) -> None:
+    ticket = drafted(parts, server)
+    row, version = open_row(parts, ticket), the(parts, ticket).version
+    server.script(out_of_credit(), model=CLAUDE)
+    server.script(out_of_credit(), model=GPT)
+    with pytest.raises(AllModelsFailed, match=f"a draft by {GPT} did not come") as told:
         redrafting.compare(parts, row.id, ann, version, [GPT, CLAUDE])
+    assert not isinstance(told.value, OneSided)
     assert (len(all_drafts(parts)), the(parts, ticket).version) == (1, version)
     with pytest.raises(InputError, match="two different models"):
         redrafting.compare(parts, row.id, ann, version, [GPT, GPT])

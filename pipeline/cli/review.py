@@ -26,6 +26,9 @@ As = Annotated[
         "--as", envvar="TRIAGE_AGENT", help="whose decision it is; needed when there are several agents"
     ),
 ]
+Looker = Annotated[
+    str | None, typer.Option("--as", envvar="TRIAGE_AGENT", help="show what this colleague may see")
+]
 Version = Annotated[
     int | None, typer.Option(help="the ticket's version that was judged; refused if it has changed since")
 ]
@@ -44,6 +47,7 @@ def list_rows(
     search: Annotated[str | None, typer.Option(help="in subject, customer and text")] = None,
     after: Annotated[str | None, typer.Option(help="`next` of the page before")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
+    as_: Looker = None,
     json: Json = False,
 ) -> None:
     """The rows, the most urgent first, then the oldest."""
@@ -52,10 +56,12 @@ def list_rows(
     from pipeline.assembly import open_store
     from pipeline.review import queue
 
+    store = open_store()
     filters = queue.Filters(
-        state=state, topic=topic, language=language, urgency=urgency, route=route, reason=reason, search=search
+        state=state, topic=topic, language=language, urgency=urgency, route=route, reason=reason, search=search,
+        reader=_agent(store, as_).id if as_ else None,
     )  # fmt: skip
-    found = queue.page(open_store(), filters, after=after, limit=limit)
+    found = queue.page(store, filters, after=after, limit=limit)
     if json:
         print_json({"reviews": [dataclasses.asdict(row) for row in found.rows], "next": found.next})
         return
@@ -71,7 +77,7 @@ def list_rows(
 
 
 @review.command()
-def show(row: Review, json: Json = False) -> None:
+def show(row: Review, as_: Looker = None, json: Json = False) -> None:
     """A row with its thread, facts and draft."""
     import dataclasses
 
@@ -79,6 +85,8 @@ def show(row: Review, json: Json = False) -> None:
     from pipeline.review.view import ticket_of, view
 
     store = open_store()
+    if as_:
+        _refuse_unseen(store, _agent(store, as_), row)
     found = view(store, ticket_of(store, row))
     if json:
         private = ("reply_token", "lease_token", "lease_owner", "lease_until")
@@ -214,6 +222,7 @@ def _open(row: int, email: str | None, version: int | None) -> tuple[Desk, Agent
 
     parts = open_parts()
     agent = _agent(parts.store, email)
+    _refuse_unseen(parts.store, agent, row)
     if version is None:
         version = int(view(parts.store, ticket_of(parts.store, row)).ticket["version"])
     return parts.desk, agent, version
@@ -230,6 +239,20 @@ def _agent(store: Store, email: str | None) -> Agent:
     if len(active) > 1:
         raise InputError("say whose decision it is: --as EMAIL, or TRIAGE_AGENT=EMAIL")
     return active[0]
+
+
+def _refuse_unseen(store: Store, agent: Agent, row: int) -> None:
+    """Whoever has the terminal may know of the row: they are told why this agent may not act on it."""
+    from pipeline.review import sight
+    from pipeline.review.view import ticket_of
+
+    ticket_id = ticket_of(store, row)
+    with store.read() as connection:
+        if not sight.sees(connection, agent, ticket_id):
+            raise InputError(
+                f"{agent.email} does not see the inbox of row {row}; "
+                f"another colleague may, or: triage agent inboxes {agent.email}"
+            )
 
 
 def _body(text: str | None, file: Path | None) -> str:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
-from pipeline.errors import ConfigError, SchemaError, UnreachableError
+from pipeline.errors import ConfigError, InputError, SchemaError, StoreError, UnreachableError
 
 SQLITE_BUSY_TIMEOUT_MS = 30_000
 
@@ -95,6 +95,11 @@ def _plain_errors(store: Store) -> Iterator[None]:
             raise UnreachableError(
                 f"{store.url.database} stayed locked by another program; try again when it is done"
             ) from error
+        if "readonly database" in words:
+            raise StoreError(
+                f"{store.url.database} can only be read: let the user that triage runs as write to the file and "
+                "to its folder, or see TRIAGE_DATABASE_URL"
+            ) from error
         if (
             error.connection_invalidated
             or store.engine.dialect.name == "postgresql"
@@ -104,6 +109,10 @@ def _plain_errors(store: Store) -> Iterator[None]:
                 f"the database {_where(store)} cannot be used: {words}; see TRIAGE_DATABASE_URL"
             ) from error
         raise
+    except (DataError, UnicodeEncodeError) as error:
+        raise InputError(
+            "a text or a number was given that the database cannot keep: take out what is no character, such as a NUL"
+        ) from error
     except DBAPIError as error:
         if "UndefinedTable" in type(error.orig).__name__:
             raise SchemaError("the database has no triage tables yet; run: triage migrate") from error

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pipeline.drafting.dangers import dangers
-from pipeline.drafting.deadlines import deadlines_in
+from pipeline.drafting.deadlines import UNIT_AFTER, deadlines_in
 from pipeline.drafting.facts import Fact, code_key, facts_in, hosts_inside, number_value, plain, same
 from pipeline.drafting.leak import leaked
 from pipeline.drafting.promises import NAMED, mentions_in, promises_in, sentences, speaks_of
@@ -119,7 +120,7 @@ class _Evidence:
         dates = " ".join(f"{message.created:%Y-%m-%d}" for message in thread.messages if message.created)
         customer = "\n".join([thread.text_by("customer"), thread.customer_name or "", dates])
         self.sources = (
-            _source("policy", "policy", thread.policy or ""),
+            _policy(thread.policy or ""),
             _source("account", "account", account),
             _source("agent", "thread", f"{thread.text_by('agent')}\n{thread.sender_name}"),
             _source("customer", "thread", customer),
@@ -182,17 +183,41 @@ class _Evidence:
         )
 
 
+@lru_cache(maxsize=4)
+def _policy(text: str) -> _Source:
+    """The policy, which is the same from draft to draft."""
+    return _source("policy", "policy", text.replace("**", ""))  # Markdown's bold
+
+
 def _source(name: str, supports: str, text: str) -> _Source:
     text = plain(text)
     facts = tuple(facts_in(text))
-    spans = [(fact.start, fact.start + len(fact.text)) for fact in facts if fact.kind == "amount"]
-    figures = {
-        value
-        for match in re.finditer(r"\d[\d.,'’]*", text)
-        if not any(start <= match.start() < end for start, end in spans)
-        and (value := number_value(match[0].rstrip(".,'’"))) is not None
-    }
-    return _Source(name, supports, text, facts, frozenset(figures))
+    return _Source(name, supports, text, facts, frozenset(_figures(text, facts, keyed=name == "account")))
+
+
+_OF_MONEY = re.compile(
+    r"amount|price|total|cost|fee|charg|balance|paid|pay|refund|sum|value|due|credit|cents|minor|net|gross|tax|vat",
+    re.IGNORECASE,
+)
+_COUNTED = re.compile(r"(?::\d|\s?(?:times|mal|fois|veces|volte|keer|vezes|raz[ay]?|x)\b)", re.IGNORECASE)
+
+
+def _figures(text: str, facts: Iterable[Fact], *, keyed: bool) -> Iterator[str]:
+    """Bare figures that may be money: no part of a date or another fact, no time of day, no "10 days". Of
+    lines `orders quantity: 10` (`keyed`) those whose key is of money, or that have cents."""
+    spans = [(fact.start, fact.start + len(fact.text)) for fact in facts if fact.kind != "number"]
+    for match in re.finditer(r"(?<!\d:)\d[\d.,'’]*", text):
+        figure = match[0].rstrip(".,'’")
+        end = match.start() + len(figure)
+        if any(start <= match.start() < stop for start, stop in spans):
+            continue
+        if UNIT_AFTER.match(text, end) or _COUNTED.match(text, end):
+            continue
+        key = text[text.rfind("\n", 0, end) + 1 : match.start()].partition(":")[0]
+        if keyed and not _OF_MONEY.search(key) and not re.search(r"[.,]\d\d$", figure):
+            continue
+        if (value := number_value(figure)) is not None:
+            yield value
 
 
 def _holds(source: _Source, fact: Fact) -> bool:

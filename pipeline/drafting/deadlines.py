@@ -67,6 +67,11 @@ _SPAN = re.compile(
     rf"(?:{'|'.join(f'(?P<{unit}>{pattern})' for unit, pattern in _UNITS.items())})(?!\w)",
     re.IGNORECASE,
 )
+UNIT_AFTER = re.compile(
+    rf"(?:[\s-]?(?:-|–|to|bis|à|a|tot)\s?\d{{1,3}})?[\s-]?(?:{'|'.join(_UNITS.values())})(?!\w)",
+    re.IGNORECASE,
+)
+"""What makes a time of the figure before it, as in 10 working days."""
 _MOMENT = re.compile(
     rf"(?<!\w)(?:{_any(_BEFORE)})\s(?:(?:the|den|next|nächsten|this)\s)?(?P<when>{_any(_MOMENTS)})(?!\w)"
     rf"|(?<!\w)(?P<alone>{_any(_AT_ONCE)})(?!\w)",

@@ -258,8 +258,8 @@ _DATE_ISO = re.compile(
     r"(?<![\w-])(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?=[T\s.,;:!?)]|$)(?:[T ]\d{2}:\d{2}\S*)?"
 )
 _DATE_DAY_FIRST = re.compile(
-    rf"(?<![\w.])(\d{{1,2}})(?:\.|st|nd|rd|th|er|º|°)?\s?(?:of\s|de\s|d[ei]\s)?({_MONTH_WORDS})\b\.?"
-    r"(?:,?\s(?:de\s|del\s)?(\d{4}))?",
+    rf"(?<![\w.])(\d{{1,2}})(?:\.|st|nd|rd|th|er|º|°)?\s?(?:of\s|de\s|d[ei]\s)?({_MONTH_WORDS})\b"
+    r"(?:\.?,?\s(?:de\s|del\s)?(\d{4}))?",
     re.IGNORECASE,
 )
 _DATE_MONTH_FIRST = re.compile(

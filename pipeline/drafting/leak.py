@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from pipeline.routing.disguises import decoded, folded
 
@@ -48,11 +49,17 @@ def _stretch(forms: list[str], told: str, known: list[str]) -> bool:
 
 def _shared(forms: list[str], told: str, known: list[str], words: _Words, size: int) -> int:
     """How many runs of so many words the forms share with what was told and not with what is known."""
-    shared = set().union(*(_runs(words(form), size) for form in forms)) & _runs(words(told), size)
+    shared = set().union(*(_runs(words(form), size) for form in forms)) & _told_runs(told, words, size)
     for text in known:
         if shared:
             shared -= _runs(words(text), size)
     return len(shared)
+
+
+@lru_cache(maxsize=16)
+def _told_runs(told: str, words: _Words, size: int) -> frozenset[tuple[str, ...]]:
+    """Those of the instructions, which are the same from call to call."""
+    return frozenset(_runs(words(told), size))
 
 
 def _runs(words: list[str], size: int) -> set[tuple[str, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from pipeline.db.store import Store
 from pipeline.db.tables import agent_inboxes, agents, mentions, reviews, tickets
 from pipeline.db.types import now
+from pipeline.errors import InputError
 from pipeline.review import sight
 from pipeline.review.agents import Agent, agent_of
 from pipeline.review.holding import review_row
@@ -38,18 +39,19 @@ class Mention:
 def leave(store: Store, review_id: int, agent: Agent, text: str) -> tuple[Agent, ...]:
     """Add a note to the row; returns the colleagues that `@name` in it calls, who see a mention of it.
 
-    A name is an address, what stands in it before the @, or a first or whole name without spaces. Somebody
-    who may not see the ticket is not called, nor is a name that fits two.
+    A name is an address, what stands in it before the @, or a first or whole name without spaces. A name that
+    fits two calls nobody. Raises `InputError` for one that fits only colleagues who may not see the ticket:
+    they would never read it.
     """
     text = clean_text(text)[:LONGEST]
     with store.write() as connection:
         review = review_row(connection, review_id, lock=True)
+        seeing = colleagues(connection, review["ticket_id"])
+        _refuse_unseeing(connection, text, seeing)
         line = f"{now():%Y-%m-%d %H:%M} UTC, {agent.shown}: {text}"
         note = f"{review['note']}\n{line}" if review["note"] else line
         connection.execute(reviews.update().where(reviews.c.id == review_id).values(note=note))
-        called = tuple(
-            one for one in called_in(text, colleagues(connection, review["ticket_id"])) if one.id != agent.id
-        )
+        called = tuple(one for one in called_in(text, seeing) if one.id != agent.id)
         for one in called:
             connection.execute(
                 mentions.insert().values(
@@ -61,18 +63,43 @@ def leave(store: Store, review_id: int, agent: Agent, text: str) -> tuple[Agent,
 
 def called_in(text: str, people: Iterable[Agent]) -> list[Agent]:
     """The people that the text calls, each once, in its order."""
-    by_name: dict[str, set[Agent]] = {}
+    by_name = _by_name(people)
+    found: dict[Agent, None] = {}
+    for name in _names_in(text):
+        fitting = by_name.get(name, set())
+        if len(fitting) == 1:
+            found[next(iter(fitting))] = None
+    return list(found)
+
+
+def _names_in(text: str) -> Iterator[str]:
+    return (match[1].lower().rstrip(".") for match in _CALL.finditer(text))
+
+
+def _by_name(people: Iterable[Agent]) -> dict[str, set[Agent]]:
+    found: dict[str, set[Agent]] = {}
     for one in people:
         first = one.name.split()[:1]
         names = {one.email, one.email.split("@")[0], one.name.replace(" ", ""), *first}
         for name in names - {""}:
-            by_name.setdefault(name.lower(), set()).add(one)
-    found: dict[Agent, None] = {}
-    for match in _CALL.finditer(text):
-        fitting = by_name.get(match[1].lower().rstrip("."), set())
-        if len(fitting) == 1:
-            found[next(iter(fitting))] = None
-    return list(found)
+            found.setdefault(name.lower(), set()).add(one)
+    return found
+
+
+def _refuse_unseeing(connection: sa.Connection, text: str, seeing: list[Agent]) -> None:
+    names = list(_names_in(text))
+    if not names:
+        return
+    everybody = connection.execute(sa.select(agents).where(agents.c.disabled_at.is_(None)))
+    known = {one.id for one in seeing}
+    unseeing = _by_name(one for one in map(agent_of, everybody) if one.id not in known)
+    fit = _by_name(seeing)
+    for name in names:
+        if name in unseeing and name not in fit:
+            raise InputError(
+                f"@{name} does not see this inbox, so the note was not left; call somebody else, or write the "
+                "name without the @"
+            )
 
 
 def colleagues(connection: sa.Connection, ticket_id: int) -> list[Agent]:

@@ -27,7 +27,9 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 """Signatures by the provider's own key. An HMAC, or none, proves nothing here."""
 
 LEEWAY_S = 60
+DISCOVERY = "/.well-known/openid-configuration"
 TIMEOUT_S = 10.0
+CHECK_S = 12.0
 ANSWER_BYTES = 1_000_000
 KNOWN_FOR_S = 3600.0
 KEYS_AGAIN_S = 60.0
@@ -128,13 +130,43 @@ class SingleSignOn:
         address = email.strip().lower() if isinstance(email, str) else None
         return Identity(self._issuer, str(claims["sub"]), address), to
 
+    def check(self, *, within_s: float = CHECK_S) -> str:
+        """Read the provider's description; returns what it is in a few words.
+
+        Raises `ConfigError` where it is another issuer's or lacks an address, `UnreachableError` where it
+        does not come in time.
+        """
+        said: list[str] = []
+        failed: list[Exception] = []
+
+        def look() -> None:
+            try:
+                for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
+                    self._endpoint(name)
+                said.append(f"{self._issuer}, back to {self._redirect_uri}")
+            except Exception as error:  # raised again where it is waited for
+                failed.append(error)
+
+        # a provider that sends a byte now and then would keep every single wait short, and us for ever
+        thread = threading.Thread(target=look, daemon=True, name="single sign-on check")
+        thread.start()
+        thread.join(within_s)
+        if failed and not isinstance(failed[0], UnreachableError):
+            raise failed[0]
+        if not said:
+            why = str(failed[0]) if failed else f"{self.label} did not answer within {within_s:g} s"
+            raise UnreachableError(
+                f"{why}; see TRIAGE_OIDC_ISSUER: {self._issuer.rstrip('/')}{DISCOVERY} must be there"
+            )
+        return said[0]
+
     # --- the provider -----------------------------------------------------------------------------
 
     def _metadata(self) -> dict[str, Any]:
         with self._lock:
             if self._known and self._clock() - self._known[0] < KNOWN_FOR_S:
                 return self._known[1]
-        said = self._ask("GET", f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
+        said = self._ask("GET", f"{self._issuer.rstrip('/')}{DISCOVERY}")
         if said.get("issuer") != self._issuer:
             raise ConfigError(
                 f"TRIAGE_OIDC_ISSUER is {self._issuer}, but the provider there calls itself "
@@ -255,7 +287,7 @@ class SingleSignOn:
                     if len(taken) > ANSWER_BYTES or time.monotonic() > until:
                         raise UnreachableError(f"{self.label} answered with too much, or too slowly")
                 status = answer.status_code
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:  # or a name that no host can have
             raise UnreachableError(f"{self.label} does not answer: {type(error).__name__}") from None
         if status in (400, 401, 403) and method == "POST":
             raise InputError(f"{self.label} refused this log-in; begin again or ask an admin")
@@ -278,7 +310,10 @@ class SingleSignOn:
 
 def _refuse_open(url: str, name: str) -> None:
     """Codes and tokens travel encrypted, or stay on this machine."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigError(f"{name} is no address: {url[:200]!r}") from None
     try:
         loopback = ipaddress.ip_address(parts.hostname or "").is_loopback
     except ValueError:

@@ -8,7 +8,7 @@ had to give way is on no row any more: nobody judged it, so it is in no rewrite 
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,6 +154,61 @@ def open_comparison(
     return int(made.scalar_one())
 
 
+@dataclass(frozen=True)
+class Blind:
+    """A comparison that waits for a choice, and what would tell who wrote its sides."""
+
+    id: int
+    asked_by: int
+    drafts: frozenset[int]
+    models: frozenset[str]
+
+    def hide(
+        self, drafted: Sequence[Values], calls: Sequence[Values]
+    ) -> tuple[tuple[Values, ...], tuple[Values, ...]]:
+        """The ticket's drafts and calls without it: length, price and time tell as much as a name.
+
+        The calls are all that this agent made at the two models: a failed try has a length too.
+        """
+        return (
+            tuple({**row, **_UNTOLD_OF_A_DRAFT} if row["id"] in self.drafts else row for row in drafted),
+            tuple({**row, **_UNTOLD_OF_A_CALL} if self._tells(row) else row for row in calls),
+        )
+
+    def _tells(self, call: Values) -> bool:
+        if call["agent_id"] != self.asked_by:
+            return False
+        return call["task"] == "summary" or (
+            call["task"] in ("draft", "routine") and call["model"] in self.models
+        )
+
+
+_UNTOLD: Values = {"model": "not told until one of two drafts is chosen", "provider": "", "tier": "",
+                   "route": "", "task": "draft", "prompt": "", "cost_usd": None, "latency_ms": None}  # fmt: skip
+_UNTOLD_OF_A_DRAFT: Values = {**_UNTOLD, "call_id": None, "summarised": None}
+_UNTOLD_OF_A_CALL: Values = {
+    **_UNTOLD, "prompt_name": "", "answered_by": None, "input_tokens": None, "cached_input_tokens": None,
+    "cache_write_tokens": None, "output_tokens": None, "reserved_usd": None, "error": None,
+    "request_id": None, "scopes": [],
+}  # fmt: skip
+_OVER = (Status.ANSWERED, Status.CLOSED, Status.AUTOMATED)
+"""Where a ticket stands that comes back with a new row only: nobody chooses between its old drafts any more."""
+
+
+def blind(connection: sa.Connection, ticket: Values) -> Blind | None:
+    """The ticket's comparison whose sides must stay unknown as yet; None where there is none.
+
+    An approval may be taken back, and the choice is open again: so it stays blind until the ticket is over.
+    """
+    comparison_id = None if ticket["status"] in _OVER else waiting(connection, ticket["id"])
+    if comparison_id is None:
+        return None
+    row = _row(connection, comparison_id)
+    both = [row["left_id"], row["right_id"]]
+    models = connection.execute(sa.select(drafts.c.model).where(drafts.c.id.in_(both))).scalars()
+    return Blind(comparison_id, row["asked_by"], frozenset(both), frozenset(models))
+
+
 def waiting(connection: sa.Connection, ticket_id: int) -> int | None:
     """The ticket's comparison that waits for a choice; None where none does."""
     left = drafts.alias("left_draft")
@@ -227,6 +282,8 @@ def choose(store: Store, comparison_id: int, agent: Agent, version: int, choice:
         picked = found[f"{choice}_id"] if choice != "neither" else None
         both = [found["left_id"], found["right_id"]]
         rows = connection.execute(sa.select(drafts).where(drafts.c.id.in_(both))).mappings().all()
+        if len(rows) != 2 or any(draft["ticket_id"] != ticket_id for draft in rows):
+            raise ConflictError(f"Ticket {ticket_id}: these are not two drafts of it; compare two anew")
         if any(draft["superseded_at"] is not None for draft in rows):
             raise ConflictError(
                 f"Ticket {ticket_id}: these drafts are stale, something newer happened; look again"

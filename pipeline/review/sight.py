@@ -55,6 +55,12 @@ def inboxes_of(connection: sa.Connection, agent_id: int) -> frozenset[str] | Non
     return frozenset(rows) or None
 
 
+def sees_every_inbox(store: Store, agent: Agent) -> bool:
+    """Whether pages that count all inboxes are for them."""
+    with store.read() as connection:
+        return inboxes_of(connection, agent.id) is None
+
+
 def within(
     inboxes: frozenset[str] | None, inbox: sa.ColumnElement[str] = tickets.c.inbox
 ) -> sa.ColumnElement[bool]:

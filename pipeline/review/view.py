@@ -24,8 +24,10 @@ from pipeline.db.tables import (
     tickets,
     triages,
 )
+from pipeline.db.types import now
 from pipeline.errors import NotFoundError
-from pipeline.review import marks, spam
+from pipeline.review import marks, preferences, sight, spam
+from pipeline.review.agents import Agent
 from pipeline.review.replying import answer_address
 
 Values = Mapping[str, Any]
@@ -41,7 +43,8 @@ class TicketView:
     `clarity` and `fields`; `fields` are those of the whole thread; `facts` are the last look-up's of
     each connector; `prior_reply` is the last reply that did not go out, with the mail server's words.
     `calls` and `drafts` carry the address of who asked for them by hand, `asked_by_email`; `spam_before` is
-    another ticket of this sender that somebody marked as spam.
+    another ticket of this sender that somebody marked as spam. While `compared`, two drafts side by side,
+    waits for a choice, neither `drafts` nor `calls` tell which model wrote which of them.
     """
 
     ticket: Values
@@ -59,6 +62,7 @@ class TicketView:
     moves: tuple[Values, ...]
     calls: tuple[Values, ...]
     spam_before: int | None = None
+    compared: int | None = None
 
     @property
     def prior_reply(self) -> Values | None:
@@ -102,6 +106,16 @@ def ticket_of(store: Store, review_id: int) -> int:
     if found is None:
         raise NotFoundError(f"there is no review {review_id}")
     return int(found)
+
+
+def standing(store: Store, agent: Agent, ticket_id: int) -> tuple[int, str] | None:
+    """(a ticket's version, its status); None where there is none that the agent may see."""
+    with store.read() as connection:
+        found = sa.select(tickets.c.version, tickets.c.status).where(
+            tickets.c.id == ticket_id, sight.within(sight.inboxes_of(connection, agent.id))
+        )
+        row = connection.execute(found).one_or_none()
+    return None if row is None else (int(row.version), str(row.status))
 
 
 def since(store: Store, ticket_id: int, version: int) -> tuple[int, tuple[Values, ...]]:
@@ -152,6 +166,7 @@ def _view(connection: sa.Connection, ticket_id: int) -> TicketView:
         .where(reviews.c.ticket_id == ticket_id)
         .order_by(reviews.c.id)
     )
+    all_reviews = tuple(_taken(row) for row in all_reviews)
     review = next((row for row in all_reviews if row["state"] == "open"), None)
     review = review or (all_reviews[-1] if all_reviews else None)
     all_drafts = rows(
@@ -174,6 +189,15 @@ def _view(connection: sa.Connection, ticket_id: int) -> TicketView:
         .limit(MESSAGES_SHOWN)
     )
     newest_first = tuple(_corrected(triage, all_corrections) for triage in newest_first)
+    all_calls = rows(
+        sa.select(model_calls, agents.c.email.label("asked_by_email"))
+        .outerjoin(agents, agents.c.id == model_calls.c.agent_id)
+        .where(model_calls.c.ticket_id == ticket_id)
+        .order_by(model_calls.c.id)
+    )
+    blind = preferences.blind(connection, found[0])
+    if blind is not None:
+        all_drafts, all_calls = blind.hide(all_drafts, all_calls)
     return TicketView(
         ticket=found[0],
         messages=thread,
@@ -194,14 +218,17 @@ def _view(connection: sa.Connection, ticket_id: int) -> TicketView:
         drafts=all_drafts,
         replies=rows(sa.select(replies).where(replies.c.ticket_id == ticket_id).order_by(replies.c.id)),
         moves=rows(sa.select(moves).where(moves.c.ticket_id == ticket_id).order_by(moves.c.id)),
-        calls=rows(
-            sa.select(model_calls, agents.c.email.label("asked_by_email"))
-            .outerjoin(agents, agents.c.id == model_calls.c.agent_id)
-            .where(model_calls.c.ticket_id == ticket_id)
-            .order_by(model_calls.c.id)
-        ),
+        calls=all_calls,
+        compared=blind.id if blind else None,
         spam_before=spam.marked_before(connection, ticket_id, found[0]["customer_address"]),
     )
+
+
+def _taken(review: Values) -> Values:
+    """A row as it is now: what somebody took is free once their time is over."""
+    if review["state"] != "open" or review["claimed_until"] is None or review["claimed_until"] > now():
+        return review
+    return {**review, "claimed_by": None, "claimed_by_email": None, "claimed_until": None}
 
 
 def _thread(connection: sa.Connection, ticket_id: int) -> tuple[tuple[Values, ...], int]:

@@ -134,7 +134,14 @@ def _give_up(parts: Parts, lease: Lease, step: Step) -> None:
             send.give_up(connection, lease.ticket_id, why)
             return
         move(
-            connection, lease.ticket_id, Status.IN_REVIEW, who=step.name, why=why, route="human", decision=why
+            connection,
+            lease.ticket_id,
+            Status.IN_REVIEW,
+            who=step.name,
+            why=why,
+            route="human",
+            decision=why,
+            confirmed_by=None,
         )
         open_review(connection, lease.ticket_id, step.gives_up_as, why)
     log.warning("step given up", attempts=step.max_attempts)

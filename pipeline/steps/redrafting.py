@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import sqlalchemy as sa
 
@@ -28,7 +28,7 @@ from pipeline.drafting.rubric import spoken_language
 from pipeline.drafting.summaries import Summary, summarise
 from pipeline.drafting.threads import Thread, load_thread
 from pipeline.drafting.writing import TOOLS, WRITTEN_SCHEMA, Written, write
-from pipeline.errors import AllModelsFailed, ConflictError, InputError
+from pipeline.errors import AllModelsFailed, ConflictError, InputError, OneSided, TriageError
 from pipeline.models.base import Cap
 from pipeline.models.gateway import Context, Plan
 from pipeline.models.prompts import Rendered
@@ -151,10 +151,12 @@ def compare(
     models: Sequence[str],
     *,
     confirmed: bool = False,
+    text: str | None = None,
 ) -> int:
     """Have two models draft side by side; returns the comparison's id. The row keeps its draft until one is
     chosen (`pipeline.review.preferences.choose`). Raises as `redraft`; nothing is asked of either model where
-    the caps lack room for both."""
+    the caps lack room for both. Where one of them fails all the same, what the other wrote was paid for: it
+    becomes the row's draft as if asked for alone, with `text` as in `redraft`, and `OneSided` says so."""
     if len(set(models)) != 2 or len(models) != 2:
         raise InputError("choose two different models to compare")
     case = _case(parts, review_id, agent, version)
@@ -168,7 +170,14 @@ def compare(
 
     with ThreadPoolExecutor(2, thread_name_prefix="compare") as pool:
         asked = [pool.submit(contextvars.copy_context().run, one, wish, strong) for wish, strong in wishes]
-        done = [future.result() for future in asked]
+    errors = [future.exception() for future in asked]
+    lost = next((error for error in errors if error is not None), None)
+    if lost is not None:
+        if None not in errors or not isinstance(lost, TriageError):
+            raise lost
+        came = errors.index(None)
+        _keep_the_one(parts, case, wishes[came], *asked[came].result(), lost, text)
+    done = [future.result() for future in asked]
     left, right = preferences.shuffled(
         *((written, strong) for (written, _), (_, strong) in zip(done, wishes, strict=True))
     )
@@ -183,6 +192,25 @@ def compare(
         ]
         why = f"{agent.shown} had two models draft it side by side" + agreed(list(passed.values()))
         return preferences.open_comparison(connection, row, agent, ids[0], ids[1], why)
+
+
+def _keep_the_one(
+    parts: Parts,
+    case: _Case,
+    wish: tuple[Wish, bool],
+    written: DraftResult,
+    passed: Sequence[Cap],
+    lost: TriageError,
+    text: str | None,
+) -> NoReturn:
+    model, strong = wish[0].model, wish[1]
+    why = f"{case.agent.shown} wanted two models' drafts side by side; only {model} wrote one"
+    detail = f"Drafted by {model}, as {case.agent.shown} asked."
+    _record(parts, case, strong, written, detail, why + agreed(passed), text=text)
+    raise OneSided(
+        f"{lost}. There is nothing to compare: the draft by {model} came, and is the ticket's draft now",
+        kinds=lost.kinds if isinstance(lost, AllModelsFailed) else (),
+    ) from lost
 
 
 def help_write(parts: Parts, review_id: int, agent: Agent, tool: str, text: str) -> Written:

@@ -54,6 +54,10 @@ class Settling(_Body):
     choice: Literal["sent", "resend"]
 
 
+class Assigning(_Body):
+    to: str = Field("", description="a colleague's address; empty for nobody")
+
+
 class Corrections(_Body):
     topic: str | None = None
     language: str | None = None
@@ -138,6 +142,11 @@ def close(parts: Parts, agent: Bearer, review_id: Number, body: Closing) -> Resp
     return _done(parts, parts.desk.close(review_id, agent, body.version, body.why))
 
 
+@router.post("/api/v1/reviews/{review_id}/spam", summary="Close the ticket as spam")
+def spam(parts: Parts, agent: Bearer, review_id: Number, body: _Body) -> Response:
+    return _done(parts, parts.desk.spam(review_id, agent, body.version))
+
+
 @router.post("/api/v1/reviews/{review_id}/settle", summary="Settle a reply that may have gone out")
 def settle(parts: Parts, agent: Bearer, review_id: Number, body: Settling) -> Response:
     return _done(parts, parts.desk.resolve_uncertain(review_id, agent, body.version, body.choice))
@@ -152,6 +161,11 @@ def confirm(parts: Parts, agent: Bearer, review_id: Number, body: _Body) -> Resp
 def note(parts: Parts, agent: Bearer, review_id: Number, body: Noting) -> Response:
     parts.desk.note(review_id, agent, body.text)
     return _json({})
+
+
+@router.post("/api/v1/tickets/{ticket_id}/assign", summary="Give the ticket to a colleague, or to nobody")
+def assign(parts: Parts, agent: Bearer, ticket_id: Number, body: Assigning) -> Response:
+    return _json({"version": parts.desk.assign(ticket_id, agent, body.version, body.to)})
 
 
 @router.post("/api/v1/tickets/{ticket_id}/correct", summary="Put right what the cheap model read")
@@ -210,9 +224,11 @@ def as_json(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): as_json(item) for key, item in value.items() if key not in _PRIVATE}
+        return {as_json(str(key)): as_json(item) for key, item in value.items() if key not in _PRIVATE}
     if isinstance(value, list | tuple):
         return [as_json(item) for item in value]
+    if isinstance(value, str):  # half a surrogate pair, as foreign JSON may bring, is no UTF-8
+        return value.encode("utf-8", "replace").decode()
     if isinstance(value, datetime):
         return value.isoformat()
     return str(value) if isinstance(value, Decimal) else value

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipeline.errors import (
     ConflictError,
     InputError,
+    MoveRefused,
     NotFoundError,
     StoreError,
     TriageError,
@@ -124,7 +125,7 @@ def _triage_error(request: Request, error: Exception) -> Response:
 
 def status_of(error: Exception) -> int:
     """The HTTP status that says what kind of error of ours it is."""
-    for kind, status in ((NotFoundError, 404), (ConflictError, 409), (InputError, 422)):
+    for kind, status in ((NotFoundError, 404), (ConflictError, 409), (MoveRefused, 409), (InputError, 422)):
         if isinstance(error, kind):
             return status
     return 503 if isinstance(error, StoreError | UnreachableError) else 500
@@ -146,6 +147,7 @@ def _plain_answer(
 ) -> Response:
     """One plain line: as JSON for the API, as text for machines, as a page for people."""
     path = request.url.path
+    words = words.encode(errors="replace").decode()  # half of a surrogate pair may come in JSON
     if path.startswith("/api/"):
         return JSONResponse({"error": words}, status, headers)
     if path.startswith("/webhooks/") or "text/html" not in request.headers.get("accept", ""):

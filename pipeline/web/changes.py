@@ -55,7 +55,7 @@ def note(
 ) -> Response:
     return _change(
         request, parts, session, ticket_of(parts.store, review_id), back,
-        lambda agent: parts.desk.note(review_id, agent, text),
+        lambda agent: parts.desk.note(review_id, agent, text), note=text,
     )  # fmt: skip
 
 
@@ -143,6 +143,7 @@ def _change(
     back: str,
     act: Callable[[Agent], object],
     version: int | None = None,
+    note: str = "",
 ) -> Response:
     """Do it and show the ticket anew; when refused, show it as it is now with what happened since."""
     try:
@@ -150,6 +151,7 @@ def _change(
     except (ConflictError, InputError, MoveRefused) as error:
         status = 422 if isinstance(error, InputError) else 409
         return show(
-            request, parts, session, ticket_id, back, refused=str(error), status=status, seen_version=version
-        )
+            request, parts, session, ticket_id, back, refused=str(error), status=status, seen_version=version,
+            note=note,
+        )  # fmt: skip
     return RedirectResponse(address(ticket_id, back), 303)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.drafting.writing import TOOLS
@@ -72,8 +72,8 @@ def hand(parts: WebParts, found: TicketView, session: Session, asked: Asked | No
     draft = found.draft
     can_draft = review["reason"] in preferences.CAN_BE_DRAFTED
     offers = offering.offers(live, found.ticket) if can_draft and found.messages else ()
-    with parts.store.read() as connection:
-        waiting = preferences.waiting(connection, found.ticket["id"])
+    if found.compared is not None:  # what a model's one call cost tells how long its draft is
+        offers = tuple(replace(offer, drafting=None) for offer in offers)
     polished = draft["refines_id"] if draft else None
     return Hand(
         review_id=review["id"],
@@ -83,7 +83,7 @@ def hand(parts: WebParts, found: TicketView, session: Session, asked: Asked | No
         if offering.can_help(live, found.ticket)
         else (),
         wrote=(draft["model"], draft["tier"]) if draft else ("", "strong"),
-        waiting=waiting,
+        waiting=found.compared,
         polishes=next((row for row in found.drafts if row["id"] == polished), None) if polished else None,
         asked=asked or Asked(),
     )

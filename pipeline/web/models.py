@@ -21,6 +21,7 @@ from pipeline.errors import (
     MoveRefused,
     NeedsAgreement,
     NotFoundError,
+    OneSided,
 )
 from pipeline.review import marks, preferences, typed
 from pipeline.review.sessions import Session
@@ -88,8 +89,9 @@ def compare(
 
     def act(live: LiveParts) -> str:
         made = redrafting.compare(
-            live, review_id, session.agent, version, [model, against], confirmed=confirmed == "1"
-        )
+            live, review_id, session.agent, version, [model, against], confirmed=confirmed == "1",
+            text=_lines(text),
+        )  # fmt: skip
         _keep(parts, session, review_id, text)
         return f"/comparisons/{made}?{urlencode({'back': asked_in(back).query})}"
 
@@ -201,7 +203,8 @@ def _do(
     try:
         return RedirectResponse(act(_live(parts)), 303)
     except (ConflictError, InputError, MoveRefused, AllModelsFailed) as error:
-        _keep(parts, session, review_id, text)
+        if not isinstance(error, OneSided):  # then the text is a note by now: it was no edit of that draft
+            _keep(parts, session, review_id, text)
         if isinstance(error, NeedsAgreement):
             asked = Asked(asked.action, asked.model, asked.against, question=str(error))
             return show(request, parts, session, ticket_id, back, status=409, asked=asked)

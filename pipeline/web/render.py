@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse
 from pipeline.db.reviews import REASONS
 from pipeline.db.types import now
 from pipeline.lifecycle import MEANING, Status
-from pipeline.review import marks, notes
+from pipeline.review import marks, notes, sight
 from pipeline.review.desk import REJECT_REASONS
 from pipeline.review.queue import CLARITIES, EMOTIONS, URGENCIES
 from pipeline.review.sessions import Session
@@ -86,10 +86,12 @@ def page(
         zone=(session.agent.zone if session else None) or parts.zone,
         called=lambda: notes.waiting(parts.store, session.agent) if session else 0,
         has_report=parts.report is not None,
+        sees_all=lambda: session is not None and sight.sees_every_inbox(parts.store, session.agent),
         path=request.url.path,
         **values,
     )
-    return HTMLResponse(text, status)
+    # half a surrogate pair, as foreign JSON may bring, must not cost the page
+    return HTMLResponse(text.encode("utf-8", "replace"), status)
 
 
 def words(value: object) -> str:
@@ -110,13 +112,22 @@ def when(context: Context, at: datetime | None) -> Markup:
         return Markup("")
     me = context.get("me")
     zone = ZoneInfo(str(context.get("zone") or "UTC"))
-    local, utc = at.astimezone(zone), at.astimezone(UTC)
+    local, utc = _moved(at, zone), _moved(at, UTC)
     return Markup('<time datetime="{}" title="{}"{}>{}</time>').format(
         utc.isoformat(timespec="seconds"),
         utc.strftime("%d %b %Y, %H:%M UTC"),
         "" if me is not None and me.zone else Markup(" data-local"),
         local.strftime("%d %b %Y, %H:%M %Z"),
     )
+
+
+def _moved(at: datetime, zone: tzinfo) -> datetime:
+    """The time in that zone. The calendar's first and last day, which a Date header and a contract without
+    an end may name, have no other zone and stay as they are."""
+    try:
+        return at.astimezone(zone)
+    except OverflowError:
+        return at
 
 
 _NOTED = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d) UTC(?=, )", re.MULTILINE)
@@ -257,29 +268,43 @@ _ROW = dict.fromkeys(("id", "at", "amount", "currency", "description", "status",
 _SINGLES = ("plan", "status", "payment_status", "last_login")
 
 
-def account(facts: dict[str, Any]) -> dict[str, Any]:
+def account(facts: Any) -> dict[str, Any]:
     """A look-up's facts for the page: `singles` [(name, value, source)], `lists`, `flags`, `open_tickets`.
 
-    What an older look-up or another connector left out is None here, never an error.
+    What an older look-up or another connector left out, or wrote in another shape, is left out here too,
+    never an error.
     """
-    named = [(name, facts.get(name)) for name in _SINGLES] + list((facts.get("more") or {}).items())
+    known = facts if isinstance(facts, dict) else {}
+    more = known.get("more")
+    named = [(name, known.get(name)) for name in _SINGLES]
+    named += more.items() if isinstance(more, dict) else ()
+    lists = {name: _rows(known.get(name)) for name in ("payments", "invoices", "orders")}
     return {
         "singles": [
             (name, fact["value"], fact.get("source") or "")
             for name, fact in named
             if isinstance(fact, dict) and fact.get("value") is not None
         ],
-        "lists": {
-            name: [_ROW | row for row in facts[name]]
-            for name in ("payments", "invoices", "orders")
-            if facts.get(name)
-        },
+        "lists": {name: rows for name, rows in lists.items() if rows},
         "flags": [
-            {"text": str(flag.get("text") or ""), "rows": [_ROW | row for row in flag.get("rows") or []]}
-            for flag in facts.get("flags") or []
+            {"text": str(flag.get("text") or ""), "rows": _rows(flag.get("rows"))}
+            for flag in _tables(known.get("flags"))
         ],
-        "open_tickets": facts.get("open_tickets") or [],
+        "open_tickets": [
+            {"id": other["id"], "subject": other.get("subject")}
+            for other in _tables(known.get("open_tickets"))
+            if isinstance(other.get("id"), int)
+        ],
     }
+
+
+def _rows(value: object) -> list[dict[str, Any]]:
+    return [_ROW | row for row in _tables(value)]
+
+
+def _tables(value: object) -> list[dict[str, Any]]:
+    """What is an object in a list; whatever else stands there is left out."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 _environment = Environment(

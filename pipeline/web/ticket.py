@@ -17,7 +17,7 @@ from pipeline.review.sessions import Session
 from pipeline.review.view import attachment, since, ticket_of, view
 from pipeline.web.hand import Asked, hand
 from pipeline.web.parts import WebParts
-from pipeline.web.queue import asked_in, undo_version
+from pipeline.web.queue import asked_in, just_done
 from pipeline.web.render import page
 from pipeline.web.sessions import LoggedIn, MayChange, Number, Parts
 
@@ -143,9 +143,11 @@ def show(
     done: str = "",
     done_ticket: int | None = None,
     asked: Asked | None = None,
+    note: str = "",
 ) -> Response:
     """The ticket as it is now. `refused` says why an action was not done, and what happened since
-    `seen_version` stands beside it. What the agent typed and did not send is in its editor again."""
+    `seen_version` stands beside it. What the agent typed and did not send is in its editor again, and a
+    `note` that was refused in its box."""
     found = view(parts.store, ticket_id)
     review = found.review if found.review and found.review["state"] == "open" else None
     draft = found.draft if review else None
@@ -183,9 +185,8 @@ def show(
         back=asked_in(back).query,
         topics=sorted(parts.routes.topics),
         languages=parts.routes.languages,
-        done=done,
-        done_ticket=done_ticket,
-        undo=undo_version(parts, done, done_ticket),
+        **just_done(parts, session.agent, done, done_ticket),
         answer_to=found.answers_to(parts.desk.own_addresses),
         hand=hand(parts, found, session, asked),
+        note_again=note,
     )

@@ -63,6 +63,21 @@ def test_an_amount_in_another_currency_is_not_the_same_amount() -> None:
     assert support(check_claims("You paid $49.", thread("I paid 49 € to you"))) == {"$49": "nothing"}
 
 
+def test_a_figure_that_is_no_money_supports_no_amount() -> None:
+    account = ACCOUNT | {"last_login": "2026-11-15 10:40", "orders": [{"quantity": 12, "total": 55}]}
+    policy = "We answer within 10 working days, 3-5 days for parcels, and try 20 times."
+    given = thread("I waited 15 days until 16:30 and paid 49 for it", account=account, policy=policy)
+    for amount in ("£10.00", "£15", "£12", "£40", "£5", "£20", "£30", "£16", "£2026"):
+        assert support(check_claims(f"The label costs {amount}.", given)) == {amount: "nothing"}, amount
+    for amount, where in (("£49", "thread"), ("£55.00", "account"), ("29.00 €", "account")):
+        assert support(check_claims(f"You paid {amount}.", given)) == {amount: where}
+
+
+def test_a_date_ends_before_the_full_stop() -> None:
+    checked = check_claims("It comes by 25 November. Then you are done by Nov. 28, 2026.", thread("When?"))
+    assert [claim.text for claim in checked.claims] == ["25 November", "Nov. 28, 2026"]
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -208,6 +223,8 @@ def test_a_time_from_the_policy_is_supported_and_an_own_one_is_marked() -> None:
     given = thread("How long?", policy=POLICY)
     assert support(check_claims("It is paid within 14 days.", given)) == {"within 14 days": "policy"}
     assert support(check_claims("It is paid within 2 days.", given)) == {"within 2 days": "nothing"}
+    bold = thread("How long?", policy="Money goes back within **14 days of the return**.")
+    assert support(check_claims("It is paid within 14 days.", bold)) == {"within 14 days": "policy"}
 
 
 def test_the_prompt_does_not_come_out_again() -> None:

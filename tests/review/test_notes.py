@@ -65,12 +65,17 @@ def test_who_may_not_see_the_ticket_is_not_called_nor_told_of_it_later(store: St
         assert [one.email for one in notes.colleagues(c, ticket_id)] == [
             "ada@shop.example", "anna@shop.example", "lea@shop.example",
         ]  # fmt: skip
-    assert notes.leave(store, review_id, people["lea"], "@ben @gone @anna") == (people["anna"],)
+    for name in ("ben", "Ben@shop.example"):
+        with pytest.raises(InputError, match=rf"^@{name.lower()} does not see this inbox"):
+            notes.leave(store, review_id, people["lea"], f"@anna, and @{name}: known?")
+    assert notes.leave(store, review_id, people["lea"], "@gone @anna") == (people["anna"],)
     sight.set_inboxes(store, people["anna"].email, ["support"])
     assert notes.waiting(store, people["anna"]) == 0
     assert notes.mentions_of(store, people["anna"]) == ()
     with store.read() as c:
         assert c.execute(sa.select(mentions.c.agent_id)).scalars().all() == [people["anna"].id]
+        note = c.execute(sa.select(reviews.c.note)).scalar_one()
+    assert "ben" not in note  # what was refused is on no row
 
 
 def test_an_empty_note_is_refused(store: Store) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
@@ -171,6 +171,90 @@ def test_two_drafts_are_blind_until_one_is_chosen(shop: Shop, server: ModelServe
     assert again.status_code == 409
     with shop.parts.store.read() as connection:
         assert connection.execute(sa.select(comparisons.c.chosen_id)).scalar_one() == two[1].id
+
+
+def test_the_rest_of_the_ticket_keeps_two_drafts_blind_too(shop: Shop, server: ModelServer) -> None:
+    ticket = drafted(shop.parts, server)
+    server.script(failing(), model=GPT)  # a failed try is a call of that model too
+    address = press(shop, shop.client.get(f"/tickets/{ticket}"), "compare", model=GPT, against=CHEAP).headers[
+        "location"
+    ]
+    api = {"authorization": f"Bearer {agents.make_api_token(shop.parts.store, shop.ann.id)}"}
+
+    def told() -> tuple[set[str], list[dict[str, Any]], list[dict[str, Any]]]:
+        """(the models of the page's table of calls, the drafts and the calls of the two as the API has them)"""
+        table = tree(shop.client.get(f"/tickets/{ticket}")).xpath("//div[@aria-label='Model calls']//td[3]")
+        said = shop.client.get(f"/api/v1/tickets/{ticket}", headers=api).json()
+        by_hand = [call for call in said["calls"] if call["agent_id"] == shop.ann.id]
+        return {cell.text_content().split()[0] for cell in table}, said["drafts"][1:], by_hand
+
+    models, sides, calls = told()
+    assert models == {CHEAP, CLAUDE, "not"}  # the first two are of before: a reading and a draft
+    assert (len(sides), len(calls)) == (2, 3)
+    for rows in (sides, calls):
+        told_apart = [
+            name for name in rows[0] if name not in ("id", "text", "claims", "asks", "created_at")
+            and len({str(row[name]) for row in rows}) > 1
+        ]  # fmt: skip
+        assert set(told_apart) <= {"started_at", "attempt", "role", "state", "error_kind"}
+        assert not {GPT, CHEAP} & {str(value) for row in rows for value in row.values()}
+    usual = tree(shop.client.get(f"/tickets/{ticket}")).xpath("//td[@data-what='a draft']")
+    assert {cell.text_content() for cell in usual} == {"–"}  # one call's price tells its length
+
+    # an approval that may be taken back opens the choice again, so it stays blind; a closed ticket tells all
+    row = open_row(shop.parts, ticket)
+    shop.parts.desk.approve(row.id, shop.ann, the(shop.parts, ticket).version)
+    assert told()[0] == {CHEAP, CLAUDE, "not"}
+    shop.parts.desk.withdraw(ticket, shop.ann, the(shop.parts, ticket).version)
+    chosen = form(shop.client.get(address), "/choose")
+    assert chosen.send(shop.client, choice="left").status_code == 303
+    models, sides, calls = told()
+    assert {GPT, CHEAP} <= models
+    assert {side["model"] for side in sides} == {GPT, CHEAP}
+    assert {call["model"] for call in calls} == {GPT, CHEAP}
+
+
+def test_only_a_side_of_an_open_comparison_of_that_ticket_can_be_chosen(
+    shop: Shop, server: ModelServer
+) -> None:
+    ticket, other = drafted(shop.parts, server, 1), drafted(shop.parts, server, 2)
+    foreign = open_row(shop.parts, other).draft_id
+    address = press(shop, shop.client.get(f"/tickets/{ticket}"), "compare", model=GPT, against=CHEAP).headers[
+        "location"
+    ]
+    chosen = form(shop.client.get(address), "/choose")
+    before = (open_row(shop.parts, ticket).draft_id, the(shop.parts, ticket).version)
+    for choice in ("", "both", "left_id", str(foreign), str(all_drafts(shop.parts)[-1].id)):
+        refused = chosen.send(shop.client, choice=choice)
+        assert (refused.status_code, "choose one of left, right, neither" in words(refused)) == (422, True)
+    elsewhere = chosen.action.replace(re.findall(r"\d+", chosen.action)[0], "999")
+    assert chosen.send(shop.client, elsewhere, choice="left").status_code == 404
+    stale = chosen.send(shop.client, choice="left", version=str(int(chosen.values["version"]) - 1))
+    assert (stale.status_code, "changed since you opened it" in words(stale)) == (409, True)
+    with shop.parts.store.write() as connection:  # no way leads there: a row that was made wrong
+        right = connection.execute(sa.select(comparisons.c.right_id)).scalar_one()
+        connection.execute(comparisons.update().values(right_id=foreign))
+    wrong = chosen.send(shop.client, choice="right")
+    assert (wrong.status_code, "these are not two drafts of it" in words(wrong)) == (409, True)
+    with shop.parts.store.write() as connection:
+        connection.execute(comparisons.update().values(right_id=right))
+    assert (open_row(shop.parts, ticket).draft_id, the(shop.parts, ticket).version) == before
+    shop.parts.desk.close(open_row(shop.parts, ticket).id, shop.ann, before[1])
+    over = chosen.send(shop.client, choice="left", version=str(before[1] + 1))
+    assert (over.status_code, "there is nothing to choose" in words(over)) == (409, True)
+
+
+def test_one_side_that_fails_is_told_and_the_other_one_is_there(shop: Shop, server: ModelServer) -> None:
+    ticket = drafted(shop.parts, server)
+    server.script(failing(), failing(), model=CLAUDE)
+    page = press(shop, shop.client.get(f"/tickets/{ticket}"), "compare", model=GPT, against=CLAUDE)
+    assert page.status_code == 502
+    assert f"Not done. a draft by {CLAUDE} did not come (overloaded, overloaded)" in words(page)
+    assert f"the draft by {GPT} came, and is the ticket's draft now" in words(page)
+    area = tree(page).xpath("//form[@id='judge']//textarea[@name='text']")[0]
+    assert area.text.strip().endswith("(warm)")
+    assert "was kept and stands here again" not in words(page)
+    assert f"{GPT} · strong" in words(page)
 
 
 def test_refine_makes_a_draft_whose_badge_names_both(shop: Shop, server: ModelServer) -> None:

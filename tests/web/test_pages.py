@@ -368,6 +368,17 @@ def test_an_approval_is_taken_back_within_its_undo_window(place: Place, sqlite_s
         assert form(ticket_page(client, place, "order"), "/approve").send(client).status_code == 303
 
 
+def test_a_database_that_can_only_be_read_is_one_plain_line(place: Place) -> None:
+    with place.client("anna") as client:
+        page = ticket_page(client, place, "order")
+        place.store.close()  # the next connections can only read
+        sa.event.listen(place.store.engine, "connect", lambda raw, _: raw.execute("PRAGMA query_only = ON"))
+        assert client.get("/").status_code == 200
+        refused = form(page, "/approve").send(client)
+        assert refused.status_code == 503
+        assert "The database does not answer" in words(refused)
+
+
 def test_a_database_that_is_away_is_one_plain_line(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'secret-place.db'}")  # without tables
     with running.serving(running.parts_for(store)) as url, httpx2.Client(base_url=url) as client:

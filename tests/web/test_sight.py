@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import httpx2
@@ -11,12 +12,15 @@ import pytest
 import sqlalchemy as sa
 
 from pipeline.db.store import Store
-from pipeline.db.tables import attachments, comparisons, drafts, messages, replies, reviews
+from pipeline.db.tables import attachments, comparisons, drafts, messages, replies, reviews, tickets
 from pipeline.db.types import now
 from pipeline.errors import InputError, NotFoundError
 from pipeline.review import audit, sessions, sight
 from pipeline.review.agents import Agent, make_api_token, set_role
+from pipeline.review.desk import Desk
 from tests.web import running, seed
+from tests.web.conftest import Place
+from tests.web.reading import tree
 from tests.web.test_routes import OPEN_TO_ALL, endpoints, snapshot
 
 SECRET = "Zylonquark"
@@ -211,11 +215,45 @@ def test_after_a_decision_the_next_ticket_is_one_of_theirs(two: TwoInboxes) -> N
         assert str(two.other) not in done.headers.get("location", "").split("?")[0]
 
 
+def test_the_hint_of_a_decision_tells_nothing_of_the_other_inboxs_ticket(two: TwoInboxes) -> None:
+    desk = Desk(two.store, undo=timedelta(minutes=1))
+    ada = two.people["ada"]
+    for ticket_id in (two.mine, two.other):
+        review = two.rows(ticket_id)["review_id"]
+        with two.store.write() as c:
+            c.execute(replies.delete().where(replies.c.ticket_id == ticket_id))
+            version = c.execute(sa.select(tickets.c.version).where(tickets.c.id == ticket_id)).scalar_one()
+        desk.approve(review, ada, version)
+    client, _csrf = two.client("anna")
+    with running.serving(running.parts_for(two.store, desk=desk)) as url, client:
+        client.base_url = url
+        for page in ("/", f"/tickets/{two.mine}"):
+            for ticket_id, told in ((two.mine, True), (two.other, False), (9999, False), (10**30, False)):
+                shown = client.get(page, params={"done": "approve", "t": str(ticket_id)})
+                assert shown.status_code == 200, (page, ticket_id)
+                assert ("goes out" in shown.text) == told, (page, ticket_id)
+                assert (f"/tickets/{ticket_id}/withdraw" in shown.text) == told, (page, ticket_id)
+
+
 def test_what_counts_every_inbox_is_not_for_those_who_see_some(two: TwoInboxes) -> None:
     client, _csrf = two.client("lea")
     with client:
         for path in ("/reports", "/evaluations"):
             assert client.get(path).status_code == 403, path
+
+
+def test_nobody_is_led_to_a_page_that_refuses_them(place: Place) -> None:
+    def led(who: str) -> set[str]:
+        with place.client(who) as client:
+            links = set(tree(client.get("/account")).xpath("//nav[@aria-label='Main']/a/@href"))
+            assert 403 not in {client.get(link).status_code for link in links}, who
+            return links & {"/reports", "/evaluations"}
+
+    assert (led("anna"), led("lea")) == ({"/reports"}, {"/reports", "/evaluations"})
+    for name in ("anna", "lea", "ada"):
+        sight.set_inboxes(place.store, place.people[name].email, ["support"])
+    assert (led("anna"), led("lea")) == (set(), set())
+    assert led("ada") == {"/reports", "/evaluations"}  # admins see every inbox all the same
 
 
 def test_an_admin_sets_inboxes_on_the_page(two: TwoInboxes) -> None:

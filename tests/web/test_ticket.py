@@ -108,6 +108,16 @@ def test_a_mention_is_counted_listed_and_read(place: Place) -> None:
         assert "new" not in words(anna.get("/mentions")).split()
 
 
+def test_a_note_that_calls_somebody_who_cannot_see_it_is_refused_and_kept(place: Place) -> None:
+    sight.set_inboxes(place.store, "ben@shop.example", ["sales"])
+    with place.client("anna") as anna:
+        refused = form(ticket_page(anna, place, "vague"), "/note").send(anna, text="@ben seen before?")
+        assert refused.status_code == 422
+        assert "Not done. @ben does not see this inbox" in words(refused)
+        assert form(refused, "/note").values["text"] == "@ben seen before?"
+        assert form(ticket_page(anna, place, "vague"), "/note").values["text"] == ""
+
+
 def test_spam_is_closed_and_its_sender_is_marked(place: Place) -> None:
     later = seed.ticket(place.store, address="k@example.com")
     with place.client("anna") as client:
