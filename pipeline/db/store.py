@@ -113,6 +113,10 @@ def _plain_errors(store: Store) -> Iterator[None]:
         raise InputError(
             "a text or a number was given that the database cannot keep: take out what is no character, such as a NUL"
         ) from error
+    except OverflowError as error:
+        if "SQLite INTEGER" not in str(error):
+            raise
+        raise InputError("a number was given that is too large for the database") from error
     except DBAPIError as error:
         if "UndefinedTable" in type(error.orig).__name__:
             raise SchemaError("the database has no triage tables yet; run: triage migrate") from error

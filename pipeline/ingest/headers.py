@@ -238,9 +238,9 @@ def parse_date(value: str) -> datetime | None:
     if match is None:
         try:
             moment = datetime.fromisoformat(value.strip())
-        except ValueError:
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
             return None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     part = match.groupdict()
     month = _MONTHS.get(part["month"].lower())
     if month is None:

@@ -37,8 +37,19 @@ class _Body(BaseModel):
     )
 
 
+_NOT_NEEDED = Field(False, description="mark a strong draft: a routine answer would have done")
+
+
+class Approval(_Body):
+    not_needed: bool = _NOT_NEEDED
+
+
 class Answer(_Body):
     text: str
+
+
+class Edit(Answer):
+    not_needed: bool = _NOT_NEEDED
 
 
 class Rejection(_Body):
@@ -118,13 +129,14 @@ def release(parts: Parts, agent: Bearer, review_id: Number) -> Response:
 
 
 @router.post("/api/v1/reviews/{review_id}/approve", summary="Send the draft as it is")
-def approve(parts: Parts, agent: Bearer, review_id: Number, body: _Body) -> Response:
-    return _done(parts, parts.desk.approve(review_id, agent, body.version))
+def approve(parts: Parts, agent: Bearer, review_id: Number, body: Approval) -> Response:
+    return _done(parts, parts.desk.approve(review_id, agent, body.version, not_needed=body.not_needed))
 
 
 @router.post("/api/v1/reviews/{review_id}/edit", summary="Send an edited draft")
-def edit(parts: Parts, agent: Bearer, review_id: Number, body: Answer) -> Response:
-    return _done(parts, parts.desk.edit(review_id, agent, body.version, body.text))
+def edit(parts: Parts, agent: Bearer, review_id: Number, body: Edit) -> Response:
+    done = parts.desk.edit(review_id, agent, body.version, body.text, not_needed=body.not_needed)
+    return _done(parts, done)
 
 
 @router.post("/api/v1/reviews/{review_id}/replace", summary="Answer without the draft")

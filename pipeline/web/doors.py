@@ -28,7 +28,7 @@ async def webhook(request: Request, parts: Parts, source: str) -> Response:
     except NotFoundError:
         return _line(404, "there is no such webhook source")
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced[:18]) > limit:
+    if announced.isdecimal() and int(announced[:18]) > limit:
         return _line(413, f"more than {limit:,} bytes are not taken")
     body = bytearray()
     async for chunk in request.stream():

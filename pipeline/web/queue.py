@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlencode
 from zoneinfo import available_timezones
 
@@ -18,7 +18,7 @@ from pipeline.review import queue, saved_views, snoozing
 from pipeline.review.agents import Agent, everyone
 from pipeline.review.queue import Filters
 from pipeline.review.sight import inboxes_of
-from pipeline.review.view import ticket_of, view
+from pipeline.review.view import standing, ticket_of
 from pipeline.web.parts import WebParts
 from pipeline.web.render import page
 from pipeline.web.sessions import LoggedIn, MayChange, Number, Parts
@@ -137,9 +137,7 @@ def queue_page(
         tabs=tabs,
         tab=next((tab for tab, _n in tabs if tab.query == asked.query), None),
         snoozes=snoozing.CHOICES,
-        done=done,
-        done_ticket=t,
-        undo=undo_version(parts, done, t),
+        **just_done(parts, agent, done, t),
         deeper=after is not None,
     )
 
@@ -165,7 +163,8 @@ def news(
     at: datetime | None = None,
 ) -> Response:
     """How many rows came since the page was made; nothing on the page moves."""
-    at = at if at is not None and at.tzinfo is not None else None
+    if at is not None and (at.tzinfo is None or not 2000 < at.year < 3000):  # the first years have no UTC
+        at = None
     filters = asked.filters(session.agent.id)
     count = queue.newer(parts.store, filters, max(0, min(since, 2**53)), at)
     return page(request, "_news.html", session, count=count, shown=shown, asked=asked)
@@ -246,9 +245,13 @@ def delete_view(parts: Parts, session: MayChange, view_id: Number) -> Response:
     return RedirectResponse("/", 303)
 
 
-def undo_version(parts: WebParts, done: str, ticket_id: int | None) -> int | None:
-    """The version to take an approval back at, while its undo window is open."""
-    if done not in ("approve", "edit", "replace") or ticket_id is None or not parts.desk.undo:
-        return None
-    ticket = view(parts.store, ticket_id).ticket
-    return int(ticket["version"]) if ticket["status"] == Status.APPROVED else None
+def just_done(parts: WebParts, agent: Agent, done: str, ticket_id: int | None) -> dict[str, Any]:
+    """What the page says of the decision before: `done`, `done_ticket`, and `undo`, the version to take an
+    approval back at while its undo window is open. The address is anybody's to write: of a ticket that is not
+    there or not theirs the agent is told nothing."""
+    at = standing(parts.store, agent, ticket_id) if ticket_id is not None and 0 < ticket_id < 2**53 else None
+    if at is None:
+        return {"done": "", "done_ticket": None, "undo": None}
+    version, status = at
+    open_still = done in ("approve", "edit", "replace") and parts.desk.undo and status == Status.APPROVED
+    return {"done": done, "done_ticket": ticket_id, "undo": version if open_still else None}

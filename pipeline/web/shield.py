@@ -38,7 +38,7 @@ class Shield:
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         taken = 0
         announced = Headers(scope=scope).get("content-length", "")
-        too_long = announced.isdigit() and int(announced[:18]) > self.limit_bytes
+        too_long = announced.isdecimal() and int(announced[:18]) > self.limit_bytes
 
         async def limited() -> Message:
             nonlocal taken
@@ -61,6 +61,7 @@ class Shield:
         headers["referrer-policy"] = "same-origin"  # "no-referrer" would make our own forms' Origin null
         headers["cross-origin-opener-policy"] = "same-origin"
         headers["cross-origin-resource-policy"] = "same-origin"
+        headers["cross-origin-embedder-policy"] = "require-corp"
         headers["permissions-policy"] = "camera=(), microphone=(), geolocation=()"
         headers.setdefault("cache-control", "no-store")
         if self.https:
@@ -78,7 +79,10 @@ def from_our_page(headers: Headers, public_url: str) -> bool:
     origin = headers.get("origin")
     if origin is None:
         return True
-    given = urlsplit(origin)
+    try:
+        given = urlsplit(origin)
+    except ValueError:  # such as http://[
+        return False
     if origin.rstrip("/") == _origin(public_url):
         return True
     # a proxy may turn https into http on the way here, never the other way round

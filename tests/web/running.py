@@ -6,12 +6,13 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from pipeline.db.store import Store
 from pipeline.delivery import send
@@ -61,13 +62,18 @@ def parts_for(store: Store, **changes: Any) -> WebParts:
 @contextlib.contextmanager
 def serving(parts: WebParts) -> Iterator[str]:
     """The address of the app while it is served; `public_url` is set to it unless it is https."""
+    with listening(lambda url: create_app(parts if parts.https else replace(parts, public_url=url))) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def listening(app_at: Callable[[str], ASGIApp]) -> Iterator[str]:
+    """The address of a server on loopback with the app that is made for it."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        if not parts.https:
-            parts = replace(parts, public_url=address)
-        config = uvicorn.Config(create_app(parts), log_level="warning", lifespan="off")
+        config = uvicorn.Config(app_at(address), log_level="warning", lifespan="off", server_header=False)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -1,4 +1,4 @@
-"""The pages in a real Chromium: judged by keyboard alone, the diff live, hostile mail harmless."""
+"""The pages in a real Chromium: judged by keyboard alone, and the diff live."""
 
 from __future__ import annotations
 
@@ -85,47 +85,6 @@ def test_more_rows_come_in_place(place: Place, page: Page) -> None:
     # not wait_for_function: the page's policy forbids the eval that it polls with
     page.locator("tr.row").nth(56).wait_for()
     assert page.locator("tr.row").count() == 57
-
-
-HOSTILE = [
-    "<script>window.owned=1;alert(1)</script>",
-    "<img src=x onerror=\"window.owned=1\"><img src='https://evil.example/pixel.gif'>",
-    "\"><svg onload=alert(1)>",
-    "'><iframe srcdoc='<script>parent.owned=1</script>'></iframe>",
-    "</textarea></title></style><script>owned=1</script>",
-    "{{ 7*7 }} {% raw %} ${7*7} javascript:alert(1)",
-    "<a href=\"javascript:alert(1)\">x</a><style>@import 'https://evil.example/a.css'</style>",
-    "<div hx-get='/logout' hx-trigger='load' hx-on:load='alert(1)'>&lt;script&gt;</div>",
-    "<meta http-equiv=refresh content='0;url=https://evil.example'><base href=https://evil.example>",
-    "=cmd|' /C calc'!A0\u202e\u0000\ud7ff",
-]  # fmt: skip
-
-
-def test_hostile_mail_executes_nothing_and_fetches_nothing(place: Place, page: Page) -> None:
-    ids = [
-        seed.ticket(
-            place.store, subject=text, name=text, text=text, quoted=f"> {text}", summary=text, draft=text,
-            detail=text, topic="other", fields={"order_numbers": [{"value": text, "normalised": text}]},
-            claims=({"text": text, "supported_by": "nothing"},), blocked=(text,), reasons=(text,),
-            files=((text.replace("\u0000", ""), "text/html", b"<script>parent.owned=1</script>"),),
-            facts={
-                "flags": [{"kind": "x", "text": text, "rows": [{"id": text}]}],
-                "more": {text[:20]: {"value": text, "source": text}},
-            },
-        )
-        for text in (hostile.replace("\u0000", "") for hostile in HOSTILE)
-    ]  # fmt: skip
-    page.goto("/")
-    assert page.evaluate("window.owned") is None
-    for ticket_id in ids:
-        page.goto(f"/tickets/{ticket_id}")
-        page.wait_for_load_state("networkidle")
-        assert page.evaluate("window.owned") is None
-        assert (
-            page.evaluate("document.querySelectorAll('main script, main iframe, main img, main svg').length")
-            == 0
-        )
-        assert page.url.endswith(f"/tickets/{ticket_id}")
 
 
 @pytest.mark.parametrize("width", [360, 768, 1440])

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pipeline.db.store import Store
 from pipeline.errors import UnreachableError
 from pipeline.reports.measures import Report
-from pipeline.review import sessions
+from pipeline.review import sessions, sight
 from pipeline.review.agents import add, make_api_token
 from tests.web import running
 from tests.web.conftest import Place
@@ -102,6 +102,30 @@ def test_the_api_decides_with_the_version_it_saw(place: Place) -> None:
         assert fixed.json() == {"topic": {"old": "order_shipping", "new": "billing"}}
         assert api.get("/api/v1/tickets/99").json() == {"error": "there is no ticket 99"}
         assert api.get("/api/v1/tickets/x").status_code == 422
+
+
+def test_the_api_assigns_and_marks_as_spam_by_the_rules_of_the_page(place: Place) -> None:
+    token = make_api_token(place.store, place.people["anna"].id)
+    sight.set_inboxes(place.store, "ben@shop.example", ["sales"])
+    with httpx2.Client(base_url=place.url, headers={"authorization": f"Bearer {token}"}) as api:
+        ticket = f"/api/v1/tickets/{place.ids['vague']}"
+        whole = api.get(ticket).json()
+        version = whole["ticket"]["version"]
+        spam = f"/api/v1/reviews/{whole['review']['id']}/spam"
+        unseeing = api.post(f"{ticket}/assign", json={"version": version, "to": "ben@shop.example"})
+        assert (unseeing.status_code, list(unseeing.json())) == (422, ["error"])
+        given = api.post(f"{ticket}/assign", json={"version": version, "to": "lea@shop.example"}).json()
+        assert given == {"version": version + 1}
+        assert api.get(ticket).json()["ticket"]["assignee_email"] == "lea@shop.example"
+        for path in (f"{ticket}/assign", spam):
+            stale = api.post(path, json={"version": version})
+            assert (stale.status_code, "Anna Weiss assigned it" in stale.json()["error"]) == (409, True), path
+        assert api.post(f"{ticket}/assign", json=given).json() == {"version": version + 2}  # to nobody
+        assert api.post(spam, json={"version": version + 2}).json()["action"] == "spam"
+        assert api.post(spam, json={"version": version + 3}).status_code == 409  # decided already
+        sight.set_inboxes(place.store, "anna@shop.example", ["sales"])
+        for path in (f"{ticket}/assign", spam):
+            assert api.post(path, json={"version": version + 3}).status_code == 404, path
 
 
 def test_the_api_is_described_without_a_foreign_script(place: Place) -> None:

@@ -350,6 +350,19 @@ def test_bad_numbers_are_one_plain_line(place: Place) -> None:
         assert client.get(f"/tickets/{'9' * 30}").status_code in (404, 422)
 
 
+def test_a_number_too_large_for_the_database_is_one_plain_line(place: Place) -> None:
+    with place.client("anna") as client:
+        for path in (
+            f"/tickets/{10**25}/diff",
+            f"/attachments/{10**25}",
+            f"/?assignee={10**25}",
+            f"/?t={10**25}",
+        ):
+            answer = client.get(path)
+            assert answer.status_code in (200, 404, 405, 422), path
+            assert "Traceback" not in answer.text
+
+
 def test_the_report_is_linked_where_there_is_one(place: Place) -> None:
     with place.client("anna") as client:
         assert "Rewrite rate: " in words(client.get("/reports"))

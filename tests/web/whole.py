@@ -53,11 +53,12 @@ class Whole:
 
 
 @contextlib.contextmanager
-def whole(home: Path, migrated: Path, server: ModelServer) -> Iterator[Whole]:
-    """Serve it from `home`, on a copy of the migrated database."""
-    shutil.copy(migrated, home / "triage.db")
+def whole(home: Path, migrated: Path | str, server: ModelServer) -> Iterator[Whole]:
+    """Serve it from `home`, on a copy of the migrated SQLite file, or on the empty database of that address."""
+    if isinstance(migrated, Path):
+        shutil.copy(migrated, home / "triage.db")
     parts = live_parts(
-        home, f"sqlite:///{home / 'triage.db'}", inboxes=INBOXES + SHOP,
+        home, migrated if isinstance(migrated, str) else f"sqlite:///{home / 'triage.db'}", inboxes=INBOXES + SHOP,
         openai_api_key="k", openai_base_url=server.openai_url,
         anthropic_api_key="k", anthropic_base_url=server.anthropic_url,
     )  # fmt: skip
