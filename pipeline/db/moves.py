@@ -15,7 +15,7 @@ from pipeline.lifecycle import WORKED, Status, check_move
 # Built once: building a statement costs more than running it.
 _OPEN = tickets.insert().returning(tickets.c.id)
 _WRITE_DOWN = moves.insert()
-_IN_THE_QUEUE = ("topic", "language", "route", "assignee_id")
+_IN_THE_QUEUE = ("topic", "language", "route", "team", "assignee_id")
 
 
 def move(

@@ -24,7 +24,7 @@ REASONS: dict[str, str] = {
 
 _FOR_THE_QUEUE = sa.select(
     (3 - tickets.c.urgency_rank).label("urgency_order"),
-    *(tickets.c[name] for name in ("inbox", "topic", "language", "route", "assignee_id")),
+    *(tickets.c[name] for name in ("inbox", "topic", "language", "route", "team", "assignee_id")),
 ).where(tickets.c.id == sa.bindparam("ticket"))
 
 

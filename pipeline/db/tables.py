@@ -456,6 +456,8 @@ login_attempts = sa.Table(
     sa.Column("at", UtcTime, nullable=False),
     sa.Column("ok", sa.Boolean, nullable=False),
     sa.Index("ix_login_attempts_email", "email", "at"),
+    sa.Index("ix_login_attempts_address", "address", "at"),
+    sa.Index("ix_login_attempts_at", "at"),
 )
 
 login_links = sa.Table(
@@ -468,13 +470,28 @@ login_links = sa.Table(
     sa.Column("used_at", UtcTime),
 )
 
-_QUEUE_FILTERS = ("inbox", "topic", "language", "route", "reason")
+_QUEUE_FILTERS = ("inbox", "topic", "language", "route", "reason", "team")
 
 
-def _of_open_reviews(*columns: str) -> sa.Index:
-    """Of the open rows only: these are few, however many were ever decided."""
+def _of_open_reviews(*columns: str, carried: tuple[str, ...] = ()) -> sa.Index:
+    """Of the open rows only: these are few, however many were ever decided.
+
+    `carried` are columns that the index holds beside its key: a further filter then reads no row of the table.
+    """
     where = sa.text("state = 'open'")
-    return sa.Index(f"ix_reviews_open_{columns[0]}", *columns, sqlite_where=where, postgresql_where=where)
+    return sa.Index(
+        f"ix_reviews_open_{columns[0]}",
+        *columns,
+        sqlite_where=where,
+        postgresql_where=where,
+        postgresql_include=carried,
+    )
+
+
+def _filtered_in_order(*first: str) -> sa.Index:
+    """The queue's order within each value of a filter, or of all open rows."""
+    carried = (*(name for name in _QUEUE_FILTERS if name not in first), "snoozed_until")
+    return _of_open_reviews(*first, "urgency_order", "opened_at", "id", carried=carried)
 
 
 reviews = sa.Table(
@@ -499,6 +516,7 @@ reviews = sa.Table(
     sa.Column("topic", T),
     sa.Column("language", T),
     sa.Column("route", T),
+    sa.Column("team", T),
     sa.Column("assignee_id", Id, sa.ForeignKey("agents.id")),
     sa.Column("snoozed_until", UtcTime, comment="out of the queue until then"),
     sa.Column("opened_at", UtcTime, nullable=False),
@@ -517,11 +535,19 @@ reviews = sa.Table(
     sa.Column("hter", sa.Float),
     sa.Column("escalated_for_nothing", sa.Boolean, comment="the agent's mark on a strong draft"),
     sa.Index("ix_reviews_state", "state", "opened_at", "id"),
-    sa.Index("ix_reviews_queue", "state", "urgency_order", "opened_at", "id"),
-    *(_of_open_reviews(name, "urgency_order", "opened_at", "id") for name in _QUEUE_FILTERS),
-    *(_of_open_reviews(name) for name in ("assignee_id", "claimed_by", "snoozed_until")),
+    _filtered_in_order(),
+    *(_filtered_in_order(name) for name in _QUEUE_FILTERS),
+    _of_open_reviews("assignee_id", "urgency_order", "opened_at", "id"),
+    *(_of_open_reviews(name) for name in ("claimed_by", "snoozed_until")),
     sa.Index("ix_reviews_ticket_id", "ticket_id", "id"),
-    sa.Index("ix_reviews_decided_at", "decided_at"),
+    sa.Index(
+        "ix_reviews_decided_at",
+        "decided_at",
+        "id",
+        sqlite_where=sa.text("decided_at IS NOT NULL"),
+        postgresql_where=sa.text("decided_at IS NOT NULL"),
+        postgresql_include=("state", "urgency_order", *_QUEUE_FILTERS),
+    ),
     sa.Index("ix_reviews_opened_at", "opened_at"),
     sa.Index(
         "uq_reviews_open",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -65,6 +66,11 @@ _clock: Callable[[], datetime] | None = None
 def now() -> datetime:
     """The present moment, aware, in UTC; inside `by_clock`, what that clock says."""
     return datetime.now(UTC) if _clock is None else _clock()
+
+
+def seconds() -> float:
+    """A clock to measure durations by, in seconds; inside `by_clock`, that clock's."""
+    return time.perf_counter() if _clock is None else _clock().timestamp()
 
 
 @contextmanager

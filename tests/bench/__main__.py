@@ -23,6 +23,7 @@ PARTS = (
     ("Attacks before models that obey them", "injections", ("--styles", "echo,carries,complies")),
     ("Redaction", "redaction", ()),
     ("The queue page with a million tickets", "queue_page", ()),
+    ("The weekly report with a million tickets", "weekly_report", ()),
     ("Replies, signatures, bounces, subjects: agreement with other projects' expectations", "replies", ()),
     ("`triage ingest` against the interpreter's own parse of the same mails", "ingest", ()),
     ("Fetching a mailbox against bare IMAPClient", "imap", ()),

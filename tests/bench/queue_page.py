@@ -40,6 +40,7 @@ _URGENCY = "(ARRAY['low','normal','normal','normal','high','critical'])[1 + n % 
 _RANK = "(ARRAY[0,1,1,1,2,3])[1 + n % 6]"
 _INBOX = "(ARRAY['support','support','shop','sales'])[1 + n % 4]"
 _ROUTE = "(ARRAY['cheap','cheap','strong'])[1 + n % 3]"
+_TEAM = "CASE WHEN n % 40000 = 7 THEN 'leads' ELSE (ARRAY['money','orders','support'])[1 + n % 3] END"
 _AT = "timestamptz '2026-11-20 12:00Z' - n * interval '1 second'"
 FILL = (
     f"""INSERT INTO tickets (id, inbox, subject, customer_address, customer_name, customer_verified, reply_token,
@@ -66,9 +67,10 @@ FILL = (
     SELECT n, n, n, {_ROUTE}, 'draft', 'model', 'openai', 'gpt-6-luna', 'cheap', 'p', 'Hello, it comes on Friday.',
         {_LANGUAGE}, '[]', '', '[]', '[]', 0, 900, {_AT} FROM generate_series(1, :tickets) n""",
     f"""INSERT INTO reviews (id, ticket_id, draft_id, reason, detail, state, urgency_order, opened_at, inbox, topic,
-        language, route)
+        language, route, team)
     SELECT n, n, n, (ARRAY['draft','draft','draft','template','budget'])[1 + n % 5], 'The draft waits.', 'open',
-        3 - {_RANK}, {_AT}, {_INBOX}, CASE WHEN n % 40000 = 7 THEN 'complaint' ELSE {_TOPIC} END, {_LANGUAGE}, {_ROUTE}
+        3 - {_RANK}, {_AT}, {_INBOX}, CASE WHEN n % 40000 = 7 THEN 'complaint' ELSE {_TOPIC} END, {_LANGUAGE}, {_ROUTE},
+        {_TEAM}
     FROM generate_series(1, :tickets) n""",
 )
 
@@ -157,16 +159,30 @@ ASKED: dict[str, Callable[[Side], object]] = {
     "topic and language": get("/", topic="billing", language="de"),
     "a rare topic": get("/", topic="complaint"),
     "urgency": get("/", urgency="low"),
+    "urgency, deep page": get("/", urgency="low", after="DEEP"),
+    "a rare topic in one language": get("/", topic="complaint", language="de"),
+    "filters that no row meets": get("/", topic="billing", inbox="sales", urgency="high"),
     "route": get("/", route="strong"),
     "reason": get("/", reason="budget"),
     "inbox": get("/", inbox="sales"),
+    "team": get("/", team="money"),
+    "a team with few rows": get("/", team="leads"),
     "mine": get("/", assignee="me"),
+    "nobody's": get("/", assignee="nobody"),
     "waited 3 days": get("/", waited="72"),
     "snoozed": get("/", state="snoozed"),
+    "decided": get("/", state="decided"),
     "search: order number": get("/", q="#ORD-100900"),
     "search: customer's address": get("/", q="c77@example.net"),
     "search: words of the text": get("/", q="word77 monday"),
+    "search: a word of the subject": get("/", q="order"),
+    "search: a word of every text": get("/", q="monday"),
+    "search: the same, deep page": get("/", q="monday", after="DEEP"),
+    "search: a word of no text": get("/", q="zebra"),
     "new rows?": get("/queue/news", since="999999999"),
+    "new rows? all are": get("/queue/news", since="0"),
+    "new rows of a rare topic? all are": get("/queue/news", since="0", topic="complaint"),
+    "new rows with an order number? all are": get("/queue/news", since="0", q="#ORD-100900"),
     "(the counts alone)": lambda side: queue.counts(side.store, side.agent.id),
     "(the rows alone)": lambda side: queue.page(side.store, Filters(reader=side.agent.id)),
     "(the rows alone, deep)": lambda side: queue.page(

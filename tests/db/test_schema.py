@@ -11,7 +11,7 @@ from pipeline.db import schema
 from pipeline.db.store import Store
 from pipeline.db.tables import metadata
 from pipeline.db.types import now
-from pipeline.errors import ConfigError, SchemaError, UnreachableError
+from pipeline.errors import ConfigError, SchemaError, StoreError, UnreachableError
 
 
 # SQLite cannot show indexes on expressions; these are of PostgreSQL only
@@ -55,6 +55,14 @@ def test_a_file_that_is_no_database_is_one_plain_line(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path}/x.db")
     with pytest.raises(UnreachableError, match="not a SQLite database"):
         schema.check(store)
+
+
+def test_a_file_that_can_only_be_read_is_one_plain_line(sqlite_store: Store) -> None:
+    sa.event.listen(sqlite_store.engine, "connect", lambda raw, _: raw.execute("PRAGMA query_only = ON"))
+    with sqlite_store.read() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM tickets")).scalar() == 0
+    with pytest.raises(StoreError, match=r"triage\.db can only be read: let the user"), sqlite_store.write():
+        pass
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "mysql://x/y", "sqlite://"])

@@ -10,7 +10,7 @@ from pipeline.db.moves import touch
 from pipeline.db.store import Store
 from pipeline.db.tables import corrections, tickets
 from pipeline.errors import ConflictError, InputError, NotFoundError
-from pipeline.review import queue
+from pipeline.review import queue, searching
 from pipeline.review.corrections import correct
 from pipeline.review.desk import Desk
 from pipeline.review.queue import Filters
@@ -143,7 +143,14 @@ def test_many_rows_are_counted_only_so_far(postgres_store: Store) -> None:
 
 @pytest.mark.parametrize(
     "wanted",
-    [{}, {"topic": "billing"}, {"inbox": "sales"}, {"waited": timedelta(hours=1)}, {"urgency": "low"}],
+    [
+        {},
+        {"topic": "billing"},
+        {"inbox": "sales"},
+        {"waited": timedelta(hours=1)},
+        {"urgency": "low"},
+        {"team": "money"},
+    ],
     ids=str,
 )
 def test_no_page_reads_or_sorts_a_whole_table(postgres_store: Store, wanted: dict[str, Any]) -> None:
@@ -167,6 +174,38 @@ def test_no_page_reads_or_sorts_a_whole_table(postgres_store: Store, wanted: dic
             assert not re.search("Seq Scan on (reviews|tickets|drafts)", plan), plan
             sorted_rows = [int(rows) for rows in re.findall(r"Sort  \(cost=\S+ rows=(\d+)", plan)]
             assert max(sorted_rows, default=0) < 500, plan  # of a hundred, sorting is the cheaper way
+
+
+def test_both_ways_of_a_search_find_the_same_rows_in_the_same_order(
+    postgres_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = postgres_store
+    fill(store, 600)
+    everything = all_ids(store, Filters(), 200)
+    searches = {"monday": 600, "word31": 12, "#ORD-100300": 1, "c77@example.net": 1, "#300": 1, "zebra": 0}
+    for sample, walked, common in (
+        (1000, 1000, 0),  # all texts are read
+        (40, 0, 30_000),  # the words are looked up
+        (40, 0, 0),  # and are too many for that
+        (40, 300, 2),
+        (searching.SAMPLE, searching.WALKED, searching.COMMON),
+    ):
+        monkeypatch.setattr(searching, "SAMPLE", sample)
+        monkeypatch.setattr(searching, "WALKED", walked)
+        monkeypatch.setattr(searching, "COMMON", common)
+        for search, expected in searches.items():
+            found = all_ids(store, Filters(search=search), 100)
+            assert len(found) == expected, search
+            assert found == [one for one in everything if one in set(found)]
+            assert queue.newer(store, Filters(search=search), 0) == min(expected, 100)
+
+
+def test_a_team_is_asked_for_as_its_tickets_stand(store: Store) -> None:
+    agent = seed.people(store)["anna"]
+    ticket_id = seed.ticket(store)
+    seed.ticket(store)
+    correct(store, ticket_id, agent, view(store, ticket_id).ticket["version"], {"topic": "billing"}, TEAMS)
+    assert all_ids(store, Filters(team="billing"), 50) == [ticket_id]
 
 
 def test_new_rows_are_counted_from_a_known_one(store: Store) -> None:
