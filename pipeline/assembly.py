@@ -6,7 +6,7 @@ import dataclasses
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -42,11 +42,14 @@ from pipeline.models.prompts import Prompts
 from pipeline.models.providers.local import LEARNED_FILE, LocalProvider
 from pipeline.models.redaction import Redactor
 from pipeline.reports.measures import Report, report
+from pipeline.reports.spending import strong_choice
 from pipeline.reports.weeks import Week
+from pipeline.reports.written import written
 from pipeline.review import sessions
 from pipeline.review.desk import Desk
 from pipeline.review.oidc import SingleSignOn
-from pipeline.review.outcomes import DEFAULT_THRESHOLDS
+from pipeline.review.outcomes import Thresholds
+from pipeline.review.second_reads import Sample
 from pipeline.review.totp import SecondFactors
 from pipeline.routing import planning, reading
 from pipeline.routing.table import DATA_CLASSES, LOCAL, TEMPLATES, Routes
@@ -224,7 +227,9 @@ class Parts(Brain):
             own_addresses=frozenset(address for inbox in self.inboxes.values() for address in inbox.own),
             mark_sent=self._mark_sent,
             send_again=send.send_again,
+            thresholds=thresholds(self.settings),
             asks=frozenset(task.name for task in self.routes.tasks.values() if task.at_cap == "ask"),
+            second_reads=Sample(secret_key(self.settings), self.settings.second_read_share),
         )
 
     def _mark_sent(self, connection: sa.Connection, reply_id: int, *, who: str, why: str) -> object:
@@ -453,8 +458,37 @@ def next_due(store: Store) -> datetime | None:
         return leases.pending(connection)[1]
 
 
-def weekly_report(settings: Settings, store: Store, routes: Routes, week: str | None) -> Report:
-    """The report of a week like 2026-W47, None for the present one, by the clocks of TRIAGE_ZONE."""
+def weekly_report(
+    settings: Settings,
+    store: Store,
+    routes: Routes,
+    week: str | None,
+    *,
+    fresh: bool = False,
+    by: Sequence[str] = (),
+    only: Mapping[str, str] | None = None,
+) -> Report:
+    """The report of a week like 2026-W47, None for the present one, by the clocks of TRIAGE_ZONE.
+
+    A week that the schedule has written is shown as it was written, unless a `fresh` count is wanted,
+    or another breakdown (`by`) or a filter (`only`); for these see `pipeline.reports.measures.report`.
+    """
     chosen = Week.parse(week) if week else Week.of(now(), settings.zone)
-    thresholds = dataclasses.asdict(DEFAULT_THRESHOLDS)
-    return report(store, chosen, zone=settings.zone, budgets=routes.budgets, thresholds=thresholds)
+    if not (fresh or by or only) and (kept := written(store, chosen)) is not None:
+        return kept
+    return report(
+        store,
+        chosen,
+        zone=settings.zone,
+        budgets=routes.budgets,
+        thresholds=dataclasses.asdict(thresholds(settings)),
+        by=by,
+        only=only,
+        strong=strong_choice(routes),
+        quick_s=settings.quick_s,
+    )
+
+
+def thresholds(settings: Settings) -> Thresholds:
+    """The edit shares at which a draft counts as sent as it was, heavily edited, rewritten."""
+    return Thresholds(settings.as_is_up_to, settings.heavy_from, settings.rewritten_from)

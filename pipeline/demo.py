@@ -1,9 +1,12 @@
-"""The demo: a fresh store, the sample inbox and its account data, and a login that is ready."""
+"""The demo: a fresh store, past weeks of simulated work, the sample inbox, its account data, a ready login."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ from pipeline.settings import PACKAGE, Settings, load
 SAMPLES = PACKAGE / "samples"
 INBOX = "support"
 AGENT = "demo@larkfield.example"
+PAST_WEEKS, PAST_TICKETS = 8, 160
+"""What was before the sample inbox: simulated work, for the report."""
 
 _INBOXES = """\
 # The demo's inbox: the sample mails were fed in from files; nothing is fetched, nothing is sent.
@@ -30,9 +35,17 @@ from_address = "support@larkfield.example"
 from_name = "Larkfield support"
 authserv_id = "mx.larkfield.example"
 """
+_SECOND = """
+[inbox.shop]
+kind = "folder"
+path = "{home}/shop"
+from_address = "shop@larkfield.example"
+from_name = "Larkfield shop"
+authserv_id = "mx.larkfield.example"
+"""
 
 
-def prepare(home: Path) -> Settings:
+def prepare(home: Path, *, inboxes: int = 1) -> Settings:
     """Make the demo's folder and store; returns settings that take nothing from the environment's servers.
 
     Raises `InputError` where a store stands already.
@@ -41,7 +54,8 @@ def prepare(home: Path) -> Settings:
         raise InputError(f"{home} holds a store already; name a folder that is empty or not there yet")
     try:
         (home / "inbox").mkdir(parents=True, exist_ok=True)
-        (home / "inboxes.toml").write_text(_INBOXES.format(home=home.as_posix()), encoding="utf-8")
+        table = _INBOXES + (_SECOND if inboxes > 1 else "")
+        (home / "inboxes.toml").write_text(table.format(home=home.as_posix()), encoding="utf-8")
         for name in ("accounts.toml", "policy.md"):
             (home / name).write_bytes((SAMPLES / name).read_bytes())
         accounts = home / "demo-accounts.db"
@@ -51,7 +65,15 @@ def prepare(home: Path) -> Settings:
         connection.close()
     except OSError as error:
         raise InputError(f"cannot make the demo in {home}: {error.strerror or error}") from None
-    settings = load(
+    settings = _settings(home)
+    store = Store(settings.database)
+    schema.migrate(store)
+    store.close()
+    return settings
+
+
+def _settings(home: Path) -> Settings:
+    return load(
         home=home,
         database_url=f"sqlite:///{home / 'triage.db'}",
         broker_url=None,
@@ -64,10 +86,33 @@ def prepare(home: Path) -> Settings:
         accounts=home / "accounts.toml",
         policy=home / "policy.md",
     )
-    store = Store(settings.database)
-    schema.migrate(store)
-    store.close()
-    return settings
+
+
+def begin_history(home: Path, tickets: int = PAST_TICKETS) -> Future[int]:
+    """Begin to fill the store with past weeks of work, in a process of its own; the result is how many tickets.
+
+    The simulation has a clock of its own, which nothing else may run by; beside it the local model warms up.
+    """
+    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    found = pool.submit(_history, home, tickets)
+    pool.shutdown(wait=False)
+    return found
+
+
+def _history(home: Path, number: int) -> int:
+    from pipeline.assembly import open_parts
+    from pipeline.logging import configure
+    from pipeline.simulation import plan, run
+
+    configure("auto", "error")  # the failures are part of the plan
+    parts = open_parts(_settings(home))
+    until = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    planned = plan.make(
+        1, PAST_WEEKS, number, until, tuple(parts.inboxes), zone=parts.settings.zone, growth=2.5
+    )
+    run.simulate(parts, planned)
+    parts.store.close()
+    return number
 
 
 def ingest(parts: Parts, show: Callable[[Counts], None]) -> Counts:
@@ -86,8 +131,8 @@ def login_link(parts: Parts, address: str) -> str:
     return f"{address}/enter/{sessions.make_link(parts.store, agent, 'demo')}"
 
 
-def summary(parts: Parts, counts: Counts, done: dict[str, int], statuses: dict[str, int]) -> list[str]:
-    """What happened, for the terminal."""
+def summary(parts: Parts, counts: Counts, done: dict[str, int], since: datetime) -> list[str]:
+    """What happened to the sample inbox, which came in after `since`, for the terminal."""
     found: list[str] = []
     taken = counts.to_json()
     found.append(
@@ -95,12 +140,16 @@ def summary(parts: Parts, counts: Counts, done: dict[str, int], statuses: dict[s
         f"{taken['automated']} automated, {taken['duplicates']} duplicates, {taken['quarantined']} quarantined"
     )
     found.append("steps done: " + ", ".join(f"{number} {name}" for name, number in done.items()))
-    found.append("tickets: " + ", ".join(f"{n} {name}" for name, n in statuses.items() if n))
+    new = tickets.c.created_at >= since
     with parts.store.read() as connection:
-        routes = _counted(connection, tickets.c.route)
-        topics = _counted(connection, tickets.c.topic)
-        languages = _counted(connection, tickets.c.language)
-        reasons = _counted(connection, reviews.c.reason, reviews.c.state == "open")
+        statuses = _counted(connection, tickets.c.status, new)
+        routes = _counted(connection, tickets.c.route, new)
+        topics = _counted(connection, tickets.c.topic, new)
+        languages = _counted(connection, tickets.c.language, new)
+        reasons = _counted(
+            connection, reviews.c.reason, reviews.c.state == "open", reviews.c.opened_at >= since
+        )
+    found.append("tickets: " + _listed(statuses))
     found.append("routes: " + _listed(routes))
     found.append("topics: " + _listed(topics))
     found.append("languages: " + _listed(languages))

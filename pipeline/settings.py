@@ -6,16 +6,23 @@ usual names, without the prefix.
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pipeline.errors import ConfigError
 
 PACKAGE = Path(__file__).resolve().parent
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_ADDRESS = re.compile(
+    r"[^\s<>(),;:\\\"\[\]@\x00-\x1f\x7f-\x9f]{1,64}@[^\s<>(),;:\\\"\[\]@\x00-\x1f\x7f-\x9f]{1,250}"
+)
 
 
 class Settings(BaseSettings):
@@ -54,6 +61,17 @@ class Settings(BaseSettings):
     prompts: Path | None = Field(None, description="default: prompts/ in TRIAGE_HOME, here, or as shipped")
 
     zone: str = Field("UTC", description="whose weeks the report counts, like Europe/Berlin")
+    report_day: str = Field("monday", description="when the week before is written: monday to sunday")
+    report_hour: int = Field(7, ge=0, le=23, description="at this hour of TRIAGE_ZONE")
+    report_to: str = Field("", description="who gets it by mail: addresses separated by commas")
+    report_from: str = Field("", description="default: the first inbox's from_address")
+    as_is_up_to: float = Field(0.05, description="an edit share up to this counts as sent as it was")
+    heavy_from: float = Field(0.40, description="from this edit share on an edit is heavy")
+    rewritten_from: float = Field(0.60, description="from this edit share on the draft counts as rewritten")
+    second_read_share: float = Field(
+        0.02, ge=0, le=1, description="of the drafts approved as they are, so many come back to somebody else"
+    )
+    quick_s: float = Field(5.0, gt=0, description="an approval sooner after opening counts as hardly read")
 
     worker_threads: int = Field(8, ge=1, le=500, description="tickets worked on at once per worker")
     lease_s: int = Field(600, ge=5, description="how long a worker may hold a step before another takes it")
@@ -86,6 +104,55 @@ class Settings(BaseSettings):
             self.public_url = f"http://{'127.0.0.1' if everywhere else host}:{port}"
         return self
 
+    @field_validator("rewritten_from")
+    @classmethod
+    def _thresholds_rise(cls, rewritten: float, others: ValidationInfo) -> float:
+        as_is, heavy = (others.data.get(name, math.nan) for name in ("as_is_up_to", "heavy_from"))
+        if not 0 <= as_is < heavy < rewritten <= 1:
+            raise ValueError(
+                "0 <= TRIAGE_AS_IS_UP_TO < TRIAGE_HEAVY_FROM < TRIAGE_REWRITTEN_FROM <= 1 must hold; "
+                f"they are {as_is:g}, {heavy:g} and {rewritten:g}"
+            )
+        return rewritten
+
+    @field_validator("zone")
+    @classmethod
+    def _is_a_zone(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{zone!r} is not a time zone; write it like Europe/Berlin or UTC") from None
+        return zone
+
+    @field_validator("report_day")
+    @classmethod
+    def _is_a_day(cls, day: str) -> str:
+        if day.strip().lower() not in WEEKDAYS:
+            raise ValueError(f"{day!r} is not a day; write one of {', '.join(WEEKDAYS)}")
+        return day.strip().lower()
+
+    @field_validator("report_to", "report_from")
+    @classmethod
+    def _are_addresses(cls, text: str) -> str:
+        for address in _split(text):
+            if not _ADDRESS.fullmatch(address):
+                raise ValueError(
+                    f"{address!r} is not a mail address; write it like ann@shop.example, several with commas"
+                )
+        return text.strip()
+
+    @field_validator("report_from")
+    @classmethod
+    def _is_one(cls, text: str) -> str:
+        if len(_split(text)) > 1:
+            raise ValueError("a report comes from one address")
+        return text
+
+    @property
+    def report_recipients(self) -> tuple[str, ...]:
+        """Who gets the weekly report, each once."""
+        return tuple({address.casefold(): address for address in _split(self.report_to)}.values())
+
     @property
     def database(self) -> str:
         """The database address, with the default filled in."""
@@ -104,6 +171,10 @@ class Settings(BaseSettings):
         if shipped:
             places += [PACKAGE / "shipped", PACKAGE.parent]
         return next((place / name for place in places if (place / name).exists()), None)
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 _FROM_FILES = (
@@ -134,4 +205,4 @@ def load(**overrides: object) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]).upper()
         name = name if name.startswith(("OPENAI", "ANTHROPIC")) else f"TRIAGE_{name.removeprefix('TRIAGE_')}"
-        raise ConfigError(f"{name}: {first['msg']}") from None
+        raise ConfigError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -21,6 +21,7 @@ from kombu.exceptions import OperationalError
 from pipeline import steps
 from pipeline.db import leases
 from pipeline.errors import ConfigError, TriageError, UnreachableError
+from pipeline.steps.reporting import tend
 from pipeline.steps.shadowing import take_shadows
 
 if TYPE_CHECKING:
@@ -72,6 +73,11 @@ def make_app(broker_url: str | None, *, sweep_s: float = 5.0, queue: str = "tria
                 "schedule": sweep_s * 12,
                 "options": {"expires": sweep_s * 12},
             },
+            "report": {
+                "task": "triage.report",
+                "schedule": sweep_s * 12,
+                "options": {"expires": sweep_s * 12},
+            },
         },
         beat_max_loop_interval=min(sweep_s, 5.0),
         timezone="UTC",
@@ -90,6 +96,7 @@ def _transport_options(url: str) -> dict[str, Any]:
 def register(app: Celery, parts: Parts, hints: Hints) -> None:
     """Give the app its tasks, bound to this process's live parts."""
     shadowing = threading.Lock()
+    reporting = threading.Lock()
 
     @app.task(name="triage.advance", shared=False)  # type: ignore[untyped-decorator]  # celery has no types
     def advance(ticket_id: int, _step: str, _version: int) -> None:
@@ -123,6 +130,17 @@ def register(app: Celery, parts: Parts, hints: Hints) -> None:
             log.warning("shadowing failed", error=str(error))
         finally:
             shadowing.release()
+
+    @app.task(name="triage.report", shared=False)  # type: ignore[untyped-decorator]  # celery has no types
+    def report() -> None:
+        if not reporting.acquire(blocking=False):
+            return  # a letter of the last minute is still on its way
+        try:
+            tend(parts)
+        except TriageError as error:  # the next minute tries again
+            log.warning("the weekly report failed", error=str(error))
+        finally:
+            reporting.release()
 
 
 class Hints:

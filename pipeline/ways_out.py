@@ -94,6 +94,17 @@ def _posting(inbox: Inbox) -> Mailer:
     )
 
 
+def way_of_reports(
+    settings: Settings, inboxes: Mapping[str, Inbox], ways: Callable[[str], Mailer]
+) -> SmtpMailer | None:
+    """The mail server for the weekly report: TRIAGE_SMTP_URL, else that of the first inbox that has one."""
+    for name in [""] if settings.smtp_url else list(inboxes):
+        found = ways(name)
+        if isinstance(found, SmtpMailer):
+            return found
+    return None
+
+
 def manners_of(inbox: Inbox | None) -> Manners:
     """How often, and whether an attempt without an end may be repeated."""
     return BY_CALLBACK if inbox is not None and inbox.send.callback_url else BY_MAIL

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from pipeline.cli import calibration, data, learning, models, people, processes, setup
+from pipeline.cli import calibration, data, learning, models, people, processes, setup, simulate
 from pipeline.errors import TriageError
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for part in (processes, setup, data, models, calibration, learning, people):
+for part in (processes, setup, data, models, calibration, learning, people, simulate):
     part.register(app)
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.backfill import Batch, backfill, work_held
 from pipeline.cli.output import Json, counting, note, print_json, progress, say, whole_file
 from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from pipeline.reports.measures import Report
 
 
 def register(app: typer.Typer) -> None:
@@ -132,7 +135,13 @@ def show(ticket: Annotated[int, typer.Argument(help="the ticket's number")], jso
 
 
 def export(
-    what: Annotated[str, typer.Argument(help="tickets, messages, drafts, reviews, calls or moves")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="tickets, messages, raw, triages, corrections, shadows, drafts, comparisons, reviews, "
+            "second_reads, typed, replies, calls, spend, reports, proposals or moves"
+        ),
+    ],
     since: Annotated[str | None, typer.Option(help="a date, YYYY-MM-DD (UTC)")] = None,
     format: Annotated[str, typer.Option(help="jsonl or csv")] = "jsonl",
 ) -> None:
@@ -156,22 +165,68 @@ def report(
     json: Json = False,
     format: Annotated[str, typer.Option(help="html, md, csv or json")] = "md",
     out: Annotated[Path | None, typer.Option(help="a file; default: standard output")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="break the rewrite rate down by one or two, like topic,language")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="narrow the rewrite rate, like topic=refund; may be repeated")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="count a written week anew")] = False,
+    mail: Annotated[Path | None, typer.Option(help="write the mail to this file (.eml)")] = None,
+    send: Annotated[
+        bool, typer.Option("--send", help="send it now to TRIAGE_REPORT_TO; default: of last week")
+    ] = False,
+    again: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="send a letter again that failed or is uncertain")
+    ] = None,
 ) -> None:
-    """The weekly report."""
+    """The weekly report. A week that the schedule has written is shown as it was written."""
     from pipeline.assembly import open_routes, open_store, weekly_report
+    from pipeline.cli.mailing import send_letters, write_mail
     from pipeline.reports.rendering import render
+    from pipeline.reports.written import written
     from pipeline.settings import load
 
     settings = load()
-    text = render(
-        weekly_report(settings, open_store(settings), open_routes(settings), week), "json" if json else format
-    )
+    if send or again:
+        send_letters(settings, week, again, json=json)
+        return
+    store = open_store(settings)
+    wanted = [name.strip() for name in by.split(",")] if by else []
+    filters = _filters(only or [])
+    made = weekly_report(settings, store, open_routes(settings), week, fresh=fresh, by=wanted, only=filters)
+    as_written = not (fresh or wanted or filters) and written(store, made.week) is not None
+    if mail is not None:
+        write_mail(settings, store, made, mail)
+        return
+    if as_written:
+        note(f"as written at {made.made_at:%Y-%m-%d %H:%M} UTC; --fresh counts it anew")
+    text = _document(made, as_written) if json or format == "json" else render(made, format)
     if out is None:
         say(text.rstrip("\n"))
         return
     with whole_file(out) as file:
         file.write(text)
     note(f"wrote {out}")
+
+
+def _filters(given: list[str]) -> dict[str, str]:
+    found = {}
+    for text in given:
+        name, mark, value = text.partition("=")
+        if not (mark and name.strip() and value.strip()):
+            raise InputError(f"{text!r} is not a filter; write it like topic=refund")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _document(report: Report, as_written: bool) -> str:
+    """The report as JSON, and whether it is the one that was written or counted just now."""
+    import json
+
+    from pipeline.reports.rendering import as_json
+
+    return json.dumps({**as_json(report), "as_written": as_written}, ensure_ascii=False, indent=2) + "\n"
 
 
 def _read(path: Path) -> bytes:

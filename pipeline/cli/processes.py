@@ -39,7 +39,8 @@ def demo(
 ) -> None:
     """No key, no server, no configuration: a sample inbox, worked off, and the review page."""
     from pipeline import demo as sample
-    from pipeline.assembly import open_parts, status_counts
+    from pipeline.assembly import open_parts
+    from pipeline.db.types import now
     from pipeline.logging import configure
     from pipeline.steps import run_until_idle
 
@@ -47,15 +48,20 @@ def demo(
     home = dir.expanduser().resolve() if dir else Path(tempfile.mkdtemp(prefix="triage-demo-"))
     note(f"a fresh store in {home}")
     settings = sample.prepare(home)
+    history = sample.begin_history(home)
+    note(f"{sample.PAST_WEEKS} past weeks of simulated work are made, and the local model warms up")
     parts = open_parts(settings)
+    parts.warm()
+    past = history.result()
+    since = now()
     with progress("reading the sample inbox", None) as step:
         counts = sample.ingest(parts, counting(step))
     note("the sample inbox is read; the local model works it off")
-    parts.warm()
     with progress("working it off", None) as step:
         done = run_until_idle(parts, threads=2, on_step=lambda _outcome: step())
-    for line in sample.summary(parts, counts, done, status_counts(parts.store)):
+    for line in sample.summary(parts, counts, done, since):
         say(line)
+    say(f"before that: {past} tickets in {sample.PAST_WEEKS} simulated weeks, for the report")
     if once:
         say(f"\nLook at it with: TRIAGE_HOME={home} triage show 1")
         parts.store.close()

@@ -33,6 +33,9 @@ Version = Annotated[
     int | None, typer.Option(help="the ticket's version that was judged; refused if it has changed since")
 ]
 Text = Annotated[str | None, typer.Option(help="the reply")]
+NotNeeded = Annotated[
+    bool, typer.Option("--not-needed", help="mark a strong draft: a routine answer would have done")
+]
 File = Annotated[Path | None, typer.Option(help="a file with the reply; - reads standard input")]
 
 
@@ -98,10 +101,12 @@ def show(row: Review, as_: Looker = None, json: Json = False) -> None:
 
 
 @review.command()
-def approve(row: Review, as_: As = None, version: Version = None, json: Json = False) -> None:
+def approve(
+    row: Review, not_needed: NotNeeded = False, as_: As = None, version: Version = None, json: Json = False
+) -> None:
     """Send the draft as it is."""
     desk, agent, version = _open(row, as_, version)
-    _done(desk.approve(row, agent, version), json)
+    _done(desk.approve(row, agent, version, not_needed=not_needed), json)
 
 
 @review.command()
@@ -109,6 +114,7 @@ def edit(
     row: Review,
     text: Text = None,
     file: File = None,
+    not_needed: NotNeeded = False,
     as_: As = None,
     version: Version = None,
     json: Json = False,
@@ -116,7 +122,7 @@ def edit(
     """Send your version of the draft."""
     body = _body(text, file)
     desk, agent, version = _open(row, as_, version)
-    _done(desk.edit(row, agent, version, body), json)
+    _done(desk.edit(row, agent, version, body, not_needed=not_needed), json)
 
 
 @review.command()

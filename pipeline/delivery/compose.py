@@ -40,7 +40,7 @@ class _MessageIds(UnstructuredHeader):
 _HEADERS = HeaderRegistry()
 for _name in ("in-reply-to", "references", "message-id"):
     _HEADERS.map_to_type(_name, _MessageIds)  # type: ignore[arg-type]  # mixed with BaseHeader there
-_POLICY = policy.SMTP.clone(header_factory=_HEADERS)
+POLICY = policy.SMTP.clone(header_factory=_HEADERS)
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,14 @@ def compose(outgoing: Outgoing) -> EmailMessage:
     sender = outgoing.sender
     if not _MESSAGE_ID.fullmatch(outgoing.message_id):
         raise InputError(f"reply {outgoing.reply_id}: its Message-ID cannot stand in a header")
-    message = EmailMessage(policy=_POLICY)
-    message["From"] = _address(sender.address, sender.name, "the inbox's from_address")
-    message["To"] = _address(outgoing.to_address, outgoing.to_name, "the customer's address")
+    message = EmailMessage(policy=POLICY)
+    message["From"] = header_address(sender.address, sender.name, "the inbox's from_address")
+    message["To"] = header_address(outgoing.to_address, outgoing.to_name, "the customer's address")
     message["Subject"] = one_line(outgoing.subject)
     message["Date"] = format_datetime(outgoing.approved_at.astimezone(UTC))
     message["Message-ID"] = f"<{outgoing.message_id}>"
     if sender.plus_address:
-        message["Reply-To"] = _address(
+        message["Reply-To"] = header_address(
             plus_address(sender.address, outgoing.reply_token), sender.name, "the reply address"
         )
     chain = [item for item in outgoing.references if _MESSAGE_ID.fullmatch(item)]
@@ -114,7 +114,7 @@ def compose(outgoing: Outgoing) -> EmailMessage:
     message.add_alternative(as_html(text), subtype="html", charset="utf-8", cte="quoted-printable")
     # not a random one: a second attempt sends the same bytes. "=_" stands in no quoted-printable text.
     message.set_boundary(f"=_{hashlib.sha256(outgoing.message_id.encode()).hexdigest()[:32]}")
-    _check(message)
+    check_headers(message)
     return message
 
 
@@ -195,7 +195,8 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _address(address: str, name: str, what: str) -> Address:
+def header_address(address: str, name: str, what: str) -> Address:
+    """As a header carries it; raises `InputError`, which calls the address `what`."""
     local, at, domain = address.rpartition("@")
     if not at or not local or not domain or len(address) > 320:
         raise InputError(f"{what} {address[:80]!r} is not a mail address")
@@ -213,15 +214,15 @@ def _listed(message: EmailMessage, name: str) -> tuple[Address, ...]:
     return tuple(header.addresses) if header is not None else ()
 
 
-def _check(message: EmailMessage) -> None:
+def check_headers(message: EmailMessage) -> None:
     """Read the mail back as a server would: exactly our headers, each once, none with a line break.
 
     Python 3.11 lets an encoded line break in a value become a real one when it is written.
     """
     for name, value in message.items():
         if _CONTROL.search(str(value)):
-            raise InputError(f"the {name} header of the reply would carry a control character")
+            raise InputError(f"the {name} header of the mail would carry a control character")
     data, _utf8 = wire_bytes(message)
     read = BytesParser(policy=policy.compat32).parsebytes(data, headersonly=True)
     if [name.lower() for name in read.keys()] != [name.lower() for name in message.keys()] or read.defects:  # noqa: SIM118
-        raise InputError("the reply's headers do not read back as written; look at its subject and names")
+        raise InputError("the mail's headers do not read back as written; look at its subject and names")

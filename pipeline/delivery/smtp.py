@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -118,9 +119,14 @@ class SmtpMailer:
 
     def send(self, outgoing: Outgoing) -> Outcome:
         try:
-            data, utf8 = wire_bytes(compose(outgoing))
+            message = compose(outgoing)
         except InputError as error:
             return Permanent(str(error))
+        return self.post(message, outgoing.sender.address, outgoing.to_address)
+
+    def post(self, message: EmailMessage, sender: str, to: str) -> Outcome:
+        """One attempt to hand a finished mail over, from one address to one address."""
+        data, utf8 = wire_bytes(message)
         try:
             token = self.token(None) if self.token else None  # the provider may take its time
         except TriageError as error:
@@ -134,7 +140,7 @@ class SmtpMailer:
             except TriageError as error:
                 return Temporary(plain(str(error)))
             try:
-                return _hand_over(connection, deadline, outgoing, data, utf8)
+                return _hand_over(connection, deadline, sender, to, data, utf8)
             finally:
                 connection.close()
 
@@ -244,22 +250,22 @@ class _Watched(smtplib.SMTP):
 
 
 def _hand_over(
-    connection: smtplib.SMTP, deadline: Deadline, outgoing: Outgoing, data: bytes, utf8: bool
+    connection: smtplib.SMTP, deadline: Deadline, sender: str, to: str, data: bytes, utf8: bool
 ) -> Outcome:
     """MAIL, RCPT, DATA and the text up to, but without, the final dot: so far every failure is certain."""
     options = ["SMTPUTF8", "BODY=8BITMIME"] if utf8 else []
     if utf8 and not connection.has_extn("smtputf8"):
-        return Permanent(f"the mail server cannot send to {outgoing.to_address}: it does not know SMTPUTF8")
+        return Permanent(f"the mail server cannot send to {to}: it does not know SMTPUTF8")
     if connection.has_extn("size") and not utf8:
         options.append(f"size={len(data)}")
     connection.command_encoding = "utf-8" if utf8 else "ascii"
     step = "MAIL FROM"
     try:
-        answer = connection.mail(envelope(outgoing.sender.address), options)
+        answer = connection.mail(envelope(sender), options)
         if answer[0] // 100 != 2:
             return _by_code(step, *answer)
         step = "RCPT TO"
-        answer = connection.rcpt(envelope(outgoing.to_address))
+        answer = connection.rcpt(envelope(to))
         if answer[0] // 100 != 2:
             return _by_code(step, *answer)
         step = "DATA"

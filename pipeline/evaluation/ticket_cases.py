@@ -21,7 +21,7 @@ from pipeline.db.tables import (
     triages,
 )
 from pipeline.drafting.threads import Thread, load_thread
-from pipeline.errors import InputError
+from pipeline.errors import InputError, NotFoundError
 from pipeline.evaluation.draft_cases import SentCase, SentMessage
 from pipeline.evaluation.triage_cases import Expected, TriageCase
 from pipeline.triage.schema import FIELD_KINDS
@@ -98,6 +98,12 @@ def _read_messages(connection: sa.Connection, since: datetime) -> Sequence[Any]:
         replies.c.answers_id == triages.c.message_id, replies.c.state == "sent", replies.c.sent_at >= since
     )
     return connection.execute(
+        _readings().where(sa.or_(corrected, answered)).order_by(triages.c.id.desc()).limit(MAX_CASES)
+    ).all()
+
+
+def _readings() -> sa.Select[Any]:
+    return (
         sa.select(
             triages,
             messages.c.subject,
@@ -112,10 +118,20 @@ def _read_messages(connection: sa.Connection, since: datetime) -> Sequence[Any]:
         )
         .join(messages, messages.c.id == triages.c.message_id)
         .join(tickets, tickets.c.id == triages.c.ticket_id)
-        .where(sa.or_(corrected, answered))
-        .order_by(triages.c.id.desc())
-        .limit(MAX_CASES)
-    ).all()
+    )
+
+
+def case_of_message(connection: sa.Connection, message_id: int) -> TriageCase | None:
+    """The message as it was read, with what agents put right in it; None where nobody vouches for its topic.
+
+    Raises `NotFoundError` for one that no model has read.
+    """
+    row = connection.execute(
+        _readings().where(triages.c.message_id == message_id).order_by(triages.c.id.desc()).limit(1)
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no reading of message {message_id}")
+    return _reading(connection, row)
 
 
 def _reading(connection: sa.Connection, row: sa.Row[Any]) -> TriageCase | None:
@@ -130,7 +146,7 @@ def _reading(connection: sa.Connection, row: sa.Row[Any]) -> TriageCase | None:
     ).all()
     for field, new in changed:
         if field == "fields":  # only an agent who went over them vouches for all of them
-            right |= {kind: [_value(item) for item in new.get(kind) or []] for kind in FIELD_KINDS}
+            right |= {kind: [value_of(item) for item in new.get(kind) or []] for kind in FIELD_KINDS}
         else:
             right[field] = new
     if right["topic"] != row.ticket_topic and not any(field == "topic" for field, _ in changed):
@@ -171,38 +187,51 @@ def _sent(connection: sa.Connection, task: str, since: datetime) -> Sequence[Any
 
 def _sent_case(connection: sa.Connection, row: sa.Row[Any], thread: Thread) -> SentCase:
     """The thread as it stood when the draft was written; what came or was learned later is taken out."""
-    known = connection.execute(
-        sa.select(account_facts.c.facts)
-        .where(account_facts.c.ticket_id == row.ticket_id, account_facts.c.fetched_at <= row.created_at)
-        .order_by(account_facts.c.fetched_at.desc(), account_facts.c.id.desc())
-        .limit(1)
-    ).scalar_one_or_none()
-    newest = connection.execute(
-        sa.select(triages.c.reasons).where(triages.c.message_id == row.message_id)
-    ).scalar_one_or_none()
-    then = replace(
-        thread, messages=tuple(m for m in thread.messages if m.created and m.created <= row.received_at)
-    )
-    written = then.text_by("customer")
-    fields = {
-        name: [item for item in items if _value(item) in written] for name, items in thread.fields.items()
-    }
+    then = as_it_stood(connection, row, thread)
     return SentCase(
         id=f"draft-{row.id}",
         messages=[SentMessage(role=m.role, text=m.text, created=m.created) for m in then.messages],
         subject=then.subject,
         topic=then.topic,
         language=then.language,
-        fields={name: items for name, items in fields.items() if items},
+        fields=dict(then.fields),
         emotion=then.emotion,
         customer_name=then.customer_name,
         customer_address=then.customer_address,
         sender_name=then.sender_name,
-        account=known or None,
-        reasons=list(newest or ()),
+        account=dict(then.account) if then.account else None,
+        reasons=list(then.reasons),
         sent=row.sent,
     )
 
 
-def _value(item: object) -> str:
+def as_it_stood(connection: sa.Connection, row: sa.Row[Any], thread: Thread) -> Thread:
+    """The thread of a draft's ticket as it was for the draft: what came or was learned later is taken out.
+
+    `row` has the draft's `ticket_id`, `message_id` and `created_at`, and the `received_at` of its message.
+    """
+    known = connection.execute(
+        sa.select(account_facts.c.facts)
+        .where(account_facts.c.ticket_id == row.ticket_id, account_facts.c.fetched_at <= row.created_at)
+        .order_by(account_facts.c.fetched_at.desc(), account_facts.c.id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    reasons = connection.execute(
+        sa.select(triages.c.reasons).where(triages.c.message_id == row.message_id)
+    ).scalar_one_or_none()
+    then = replace(
+        thread,
+        messages=tuple(m for m in thread.messages if m.created and m.created <= row.received_at),
+        account=known or None,
+        reasons=tuple(reasons or ()),
+    )
+    written = then.text_by("customer")
+    fields = {
+        name: [item for item in items if value_of(item) in written] for name, items in thread.fields.items()
+    }
+    return replace(then, fields={name: items for name, items in fields.items() if items})
+
+
+def value_of(item: object) -> str:
+    """A field's value as it stands in the text."""
     return str(item.get("value")) if isinstance(item, Mapping) else str(item)

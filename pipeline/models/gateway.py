@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
-from pipeline.db.types import now
+from pipeline.db.types import now, seconds
 from pipeline.errors import (
     AllModelsFailed,
     BudgetExceeded,
@@ -235,7 +235,7 @@ class Gateway:
     ) -> Answered[T] | ModelError:
         choice = entry.choice
         answer: ModelAnswer | None = None
-        started = time.perf_counter()
+        started = seconds()
 
         def ended(state: str, usage: Usage | None, kind: str | None = None, words: str | None = None) -> None:
             """Complete the row, and count the attempt."""
@@ -243,7 +243,7 @@ class Gateway:
             outcome = Outcome(
                 state=state if known or state == "ok" else "unknown",
                 cost_usd=self._prices.cost(choice, usage or Usage()) if known else entry.worst_usd,
-                latency_ms=round((time.perf_counter() - started) * 1000),
+                latency_ms=round((seconds() - started) * 1000),
                 usage=usage,
                 answered_by=None if answer is None else answer.model,
                 request_id=None if answer is None else answer.request_id,

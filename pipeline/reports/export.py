@@ -20,10 +20,17 @@ from pipeline.db.tables import (
     messages,
     model_calls,
     moves,
+    proposals,
+    raw_messages,
     replies,
     reviews,
+    second_reads,
+    shadows,
+    spend,
     tickets,
     triages,
+    typed_texts,
+    weekly_reports,
 )
 from pipeline.errors import InputError
 
@@ -52,14 +59,23 @@ WHAT: dict[str, What] = {
         frozenset({"reply_token", "lease_token", "lease_owner", "lease_until", "due_at", "attempts"}),
     ),
     "messages": What(messages, messages.c.received_at, frozenset({"html", "fingerprint", "body_hash"})),
+    # without the bytes: what is in quarantine is nobody's to read elsewhere
+    "raw": What(raw_messages, raw_messages.c.received_at, frozenset({"body", "sha256"})),
     "triages": What(triages, triages.c.created_at),
     "corrections": What(corrections, corrections.c.at),
+    "shadows": What(shadows, shadows.c.created_at),
     "drafts": What(drafts, sa.func.coalesce(drafts.c.superseded_at, drafts.c.created_at)),
     # which of two drafts was preferred, blind: their texts and models are rows of "drafts"
     "comparisons": What(comparisons, sa.func.coalesce(comparisons.c.chosen_at, comparisons.c.created_at)),
     "reviews": What(reviews, sa.func.coalesce(reviews.c.decided_at, reviews.c.opened_at)),
+    "second_reads": What(second_reads, sa.func.coalesce(second_reads.c.read_at, second_reads.c.asked_at)),
+    # that something was typed and not sent, not what: it was meant for nobody yet
+    "typed": What(typed_texts, typed_texts.c.saved_at, frozenset({"text"})),
     "replies": What(replies, sa.func.coalesce(replies.c.sent_at, replies.c.created_at)),
     "calls": What(model_calls, model_calls.c.started_at),
+    "spend": What(spend, spend.c.updated_at),
+    "proposals": What(proposals, sa.func.coalesce(proposals.c.decided_at, proposals.c.created_at)),
+    "reports": What(weekly_reports, weekly_reports.c.made_at, frozenset({"document"})),
     "moves": What(moves, moves.c.at),
 }
 
@@ -100,8 +116,8 @@ def export(
 
 
 def rows(store: Store, what: What, since: datetime | None) -> Iterator[sa.Row[Any]]:
-    """All rows in the order of their ids, a chunk at a time from the server."""
-    query = sa.select(*what.columns).order_by(what.table.c.id)
+    """All rows in the order of their keys, a chunk at a time from the server."""
+    query = sa.select(*what.columns).order_by(*what.table.primary_key.columns)
     if since is not None:
         query = query.where(what.since >= since)
     with store.read() as connection:

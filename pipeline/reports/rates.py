@@ -86,6 +86,8 @@ class Outcomes:
 
 
 NAMES = ("as_is", "light", "heavy", "rewritten", "replaced", "rejected", "expired", "unscorable")
+REVIEWED = NAMES[:6]
+REWRITE = ("rewritten", "replaced", "rejected")
 
 
 def percentile(histogram: Iterable[tuple[float, int]], share: float) -> float | None:
@@ -102,3 +104,8 @@ def percentile(histogram: Iterable[tuple[float, int]], share: float) -> float | 
         if seen >= rank:
             return value
     return pairs[-1][0]
+
+
+def many(count: int, one: str, more: str = "") -> str:
+    """1 failure, 2 failures, 1,000 failures."""
+    return f"{count:,} {one if count == 1 else more or one + 's'}"

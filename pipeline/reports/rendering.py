@@ -7,7 +7,7 @@ import dataclasses
 import io
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +16,7 @@ from pipeline.reports.export import safe_cell
 from pipeline.reports.measures import Report
 from pipeline.reports.rates import Outcomes, Share
 from pipeline.reports.tables import Table, sections, summary
+from pipeline.reports.weeks import Week
 
 
 def render(report: Report, format: str) -> str:
@@ -27,7 +28,14 @@ def render(report: Report, format: str) -> str:
 
 
 def markdown(report: Report) -> str:
-    lines = [f"# Support week {report.week}", "", *[f"{line}  " for line in summary(report)], ""]
+    lines = [
+        f"# Support week {report.week}",
+        "",
+        f"{_days(report)} ({report.zone})",
+        "",
+        *[f"{line}  " for line in summary(report)],
+        "",
+    ]
     for table in sections(report):
         lines += [f"## {table.title}", ""]
         if table.note:
@@ -36,7 +44,7 @@ def markdown(report: Report) -> str:
             lines += [
                 "| " + " | ".join(_cell(head) for head in table.heads) + " |",
                 "|" + "|".join("---" if n < table.words else "---:" for n in range(len(table.heads))) + "|",
-                *["| " + " | ".join(_cell(value) for value in row) + " |" for row in table.rows],
+                *["| " + " | ".join(_cell(cell.text) for cell in row) + " |" for row in table.rows],
                 "",
             ]
     return "\n".join(lines).rstrip() + "\n"
@@ -54,7 +62,11 @@ def html(report: Report) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template("page.html").render(
-        report=report, summary=summary(report), tables=sections(report), line=_points(report)
+        report=report,
+        summary=summary(report),
+        tables=sections(report),
+        line=_points(report),
+        days=_days(report),
     )
 
 
@@ -90,7 +102,8 @@ def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        # sorted, as a database may give the keys of a written report back in another order
+        return {str(key): _plain(item) for key, item in sorted(value.items())}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if isinstance(value, Decimal):
@@ -121,7 +134,7 @@ def _named(item: Any) -> bool:
 def _name(item: Any, number: int) -> str:
     """How a row of a list is called in the CSV: by what names it, else by its number."""
     if isinstance(item, dict):
-        for keys in (("key",), ("by",), ("week",), ("field",), ("route", "task", "model"), ("day", "what")):
+        for keys in (("key",), ("by",), ("week",), ("field",), ("route", "task", "model"), ("scope",)):
             if all(key in item and not isinstance(item[key], dict) for key in keys):
                 parts = [item[key] if isinstance(item[key], list) else [item[key]] for key in keys]
                 return " ".join(str(part) for many in parts for part in many)
@@ -132,9 +145,37 @@ def _cell(value: str) -> str:
     return value.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
-def _points(report: Report) -> list[tuple[str, float | None, str]]:
-    """(week, rewrite rate or None, words) of the line."""
-    return [(p.week, p.outcomes.rewrite.value, p.outcomes.rewrite.in_words()) for p in report.line]
+@dataclasses.dataclass(frozen=True)
+class _Point:
+    """A bar of the line: its height 0..1 (None: nothing was reviewed), and what stands on it."""
+
+    week: str
+    height: float | None
+    label: str
+    words: str
+    small: bool
+
+
+def _points(report: Report) -> list[_Point]:
+    """The line of weeks, the highest bar as high as the drawing; small groups with counts, no percentages."""
+    shares = [(point.week, point.outcomes.rewrite) for point in report.line]
+    highest = max([0.25, *(share.value or 0.0 for _week, share in shares)])
+    return [
+        _Point(
+            week,
+            None if share.value is None else share.value / highest,
+            f"{share.count} of {share.of}" if share.small else f"{share.value or 0.0:.0%}",
+            share.in_words(),
+            share.small,
+        )
+        for week, share in shares
+    ]
+
+
+def _days(report: Report) -> str:
+    """Its first and its last day by the clocks of its zone: 2026-11-16 to 2026-11-22."""
+    monday = Week.parse(report.week).monday()
+    return f"{monday} to {monday + timedelta(days=6)}"
 
 
 FORMATS: dict[str, Callable[[Report], str]] = {

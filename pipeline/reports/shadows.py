@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,3 +46,22 @@ def missed_escalations(
     order = ("all", "topic", "language")
     found = [Missed(key, Share(count, of)) for key, (count, of) in counts.items()]
     return tuple(sorted(found, key=lambda m: (order.index(m.key[0]), -m.share.count, -m.share.of, m.key)))
+
+
+def missed_readings(
+    connection: sa.Connection, start: datetime, end: datetime, only: Mapping[str, str]
+) -> list[int]:
+    """The ids of the sampled readings of the week that should have been escalated, of a topic or a language."""
+    query = (
+        sa.select(triages.c.id)
+        .select_from(shadows)
+        .join(triages, triages.c.id == shadows.c.triage_id)
+        .where(
+            shadows.c.created_at >= start,
+            shadows.c.created_at < end,
+            shadows.c.call_id.is_not(None),
+            shadows.c.missed.is_(True),
+            *(triages.c[name] == value for name, value in only.items()),
+        )
+    )
+    return sorted(connection.execute(query).scalars())

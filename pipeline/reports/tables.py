@@ -1,15 +1,32 @@
-"""The report as sentences and tables, for the forms that people read."""
+"""The report as tables, for the forms that people read; each figure knows the query of the cases behind it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
+from urllib.parse import urlencode
 
 from pipeline.db.reviews import REASONS
 from pipeline.reports.measures import Cut, Report
-from pipeline.reports.rates import NAMES, SMALL, Outcomes
+from pipeline.reports.rates import NAMES, SMALL, Outcomes, Share, many
+from pipeline.reports.sentences import summary
+from pipeline.reports.spending import Spent
+from pipeline.reports.trend import WEEK
+from pipeline.reports.weeks import Week
+from pipeline.reports.words import milliseconds, money, span, sparkline
 
-_BARS = "▁▂▃▄▅▆▇█"
+MOST_REASONS = 12
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a cell shows. `behind` is the query, without the week, that `behind.behind` lists the cases of:
+    as many as the figure says."""
+
+    text: str
+    behind: str | None = None
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True)
@@ -18,103 +35,75 @@ class Table:
 
     title: str
     heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
     words: int = 1
 
 
-def summary(report: Report) -> list[str]:
-    """What a busy lead reads: the number, what changed, the money, what needs a hand."""
-    rewrite = report.headline.rewrite
-    beside = f"expired {report.headline.expired:,}, unscorable {report.headline.unscorable:,}"
-    found = [f"Rewrite rate: {rewrite.with_interval()}; {beside}."]
-    if not rewrite.of:
-        found = [f"Rewrite rate: no draft was reviewed; {beside}."]
-    found.append(_change(report))
-    worst = _worst(report.cuts[0])
-    if worst:
-        found.append(worst)
-    counts = report.counts
-    found.append(
-        f"In: {counts['messages']:,} messages ({counts['from_people']:,} from people, "
-        f"{counts['automated']:,} automated) on {counts['tickets']:,} new tickets; "
-        f"{counts['replies']:,} replies out; {counts['quarantined']:,} in quarantine."
-    )
-    costs = report.costs
-    each = f", {money(costs.per_ticket_usd)} a ticket" if costs.per_ticket_usd is not None else ""
-    strong = (
-        f"; about {money(costs.all_strong_usd)} had the strong model drafted all"
-        if costs.all_strong_usd is not None
-        else ""
-    )
-    found.append(f"Models: {money(costs.total_usd)} for {costs.tickets:,} tickets{each}{strong}.")
-    desk = report.desk
-    waiting = f"{desk.open_now:,} wait for a person now"
-    if desk.oldest_open_s is not None:
-        waiting += f", the oldest for {span(desk.oldest_open_s)}"
-    failed = sum(count for _reason, count in report.failures)
-    found.append(f"Review: {desk.decided:,} decided, {waiting}; {failed:,} failures came to a person.")
-    if not report.complete:
-        found.append("The week is not over: these are its figures so far.")
-    return found
-
-
-def _change(report: Report) -> str:
-    line = f"Last {len(report.line)} weeks: {sparkline([p.outcomes for p in report.line])}"
-    if report.before is None:
-        return line + "."
-    old, new = report.before.outcomes.rewrite, report.headline.rewrite
-    if old.value is None or new.value is None:
-        return f"{line} (the week before: {old.in_words()})."
-    points = (new.value - old.value) * 100
-    apart = (
-        old.interval
-        and new.interval
-        and (old.interval[1] < new.interval[0] or new.interval[1] < old.interval[0])
-    )
-    said = "more than chance" if apart else "within chance"
-    return f"{line} ({points:+.0f} points on the week before, {old.in_words()}; {said})."
-
-
-def _worst(cut: Cut) -> str | None:
-    large = [
-        group for group in cut.groups if not group.outcomes.rewrite.small and group.outcomes.rewrite.count
-    ]
-    if not large:
-        return None
-    worst = max(large, key=lambda group: group.outcomes.rewrite.value or 0.0)
-    return f"Most rewritten: {' on the route '.join(worst.key)}, {worst.outcomes.rewrite.in_words()}."
-
-
-def sparkline(points: list[Outcomes]) -> str:
-    """A bar per week, a dot where nothing was reviewed."""
-    bars = []
-    for outcomes in points:
-        value = outcomes.rewrite.value
-        bars.append("·" if value is None else _BARS[min(7, int(value * 8))])
-    return "".join(bars)
-
-
 def sections(report: Report) -> list[Table]:
     """The tables in the order in which a lead wants them."""
+    cuts = sorted(report.cuts, key=lambda cut: cut.by != report.by) if report.by else list(report.cuts)
     # a cut with one group says what the headline says
-    found = [_cut(cut) for n, cut in enumerate(report.cuts) if n == 0 or len(cut.groups) > 1]
-    found[1:1] = [_failures(report), _costs(report)]
+    found = [_cut(report, cut) for n, cut in enumerate(cuts) if n == 0 or len(cut.groups) > 1]
+    found[1:1] = [_failures(report), _money(report), _calls(report)]
     found.append(_escalation(report))
     if report.shadows:
         found.append(_shadows(report))
-    found += [_corrected(report), _desk(report)]
+    found += [_corrected(report), _friction(report), _guard(report), _desk(report)]
     if report.spent:
         found.append(_spent(report))
     if report.call_errors:
-        rows = tuple((model, kind, f"{count:,}") for model, kind, count in report.call_errors)
+        rows = tuple(
+            (Cell(model), Cell(kind), _count(count, "errors", model=model, kind=kind))
+            for model, kind, count in report.call_errors
+        )
         found.append(Table("Model calls that failed", ("model", "error", "calls"), rows, words=2))
-    found.append(_weeks(report))
-    return found
+    return [*found, _arrived(report), _weeks(report)]
 
 
-def _cut(cut: Cut) -> Table:
-    rows = tuple((*group.key, *_outcome_cells(group.outcomes)) for group in cut.groups)
+def query(figure: str, **values: str) -> str:
+    """The query of the cases behind a figure."""
+    return urlencode({"figure": figure, **{name: value for name, value in values.items() if value}})
+
+
+def _count(count: int, figure: str, **values: str) -> Cell:
+    return Cell(f"{count:,}", query(figure, **values) if count else None)
+
+
+def _share(share: Share, figure: str, **values: str) -> Cell:
+    return Cell(share.in_words(), query(figure, **values) if share.count else None)
+
+
+def _words(*texts: str) -> tuple[Cell, ...]:
+    return tuple(Cell(text) for text in texts)
+
+
+# --- the rewrite rate ---------------------------------------------------------------------------------
+
+_OUTCOME_HEADS = ("rewrite rate", "95% between", "reviewed", *(name.replace("_", " ") for name in NAMES))
+
+
+def _outcome_cells(outcomes: Outcomes, values: dict[str, str]) -> tuple[Cell, ...]:
+    rewrite = outcomes.rewrite
+    low, high = rewrite.interval or (0.0, 0.0)
+    return (
+        _share(rewrite, "drafts", **values, outcome="rewrite"),
+        Cell("–" if rewrite.small else f"{low:.0%} and {high:.0%}"),
+        _count(outcomes.reviewed, "drafts", **values, outcome="reviewed"),
+        *(_count(getattr(outcomes, name), "drafts", **values, outcome=name) for name in NAMES),
+    )
+
+
+def _cut(report: Report, cut: Cut) -> Table:
+    def values(key: tuple[str, ...]) -> dict[str, str]:
+        found = report.only | dict(zip(cut.by, key, strict=True))
+        if WEEK in found:
+            found["past"] = found.pop(WEEK)
+        return found
+
+    rows = tuple(
+        (*_words(*group.key), *_outcome_cells(group.outcomes, values(group.key))) for group in cut.groups
+    )
     return Table(
         f"Rewrite rate by {' and '.join(cut.by)}",
         (*cut.by, *_OUTCOME_HEADS),
@@ -124,106 +113,9 @@ def _cut(cut: Cut) -> Table:
     )
 
 
-_OUTCOME_HEADS = ("rewrite rate", "95% between", "reviewed", *(name.replace("_", " ") for name in NAMES))
-
-
-def _outcome_cells(outcomes: Outcomes) -> tuple[str, ...]:
-    figures = (outcomes.reviewed, *(getattr(outcomes, name) for name in NAMES))
-    rewrite = outcomes.rewrite
-    low, high = rewrite.interval or (0.0, 0.0)
-    between = "–" if rewrite.small else f"{low:.0%} and {high:.0%}"
-    return (rewrite.in_words(), between, *(f"{figure:,}" for figure in figures))
-
-
-def _failures(report: Report) -> Table:
-    rows = tuple((REASONS.get(reason, reason), f"{count:,}") for reason, count in report.failures)
-    return Table("What failed and came to a person", ("why", "rows"), rows, "" if rows else "Nothing.")
-
-
-def _costs(report: Report) -> Table:
-    rows = tuple(
-        (
-            row.route,
-            row.task,
-            row.model,
-            f"{row.calls:,}",
-            f"{row.failed:,}",
-            money(row.cost_usd),
-            _ms(row.p50_ms),
-            _ms(row.p95_ms),
-            f"{row.input_tokens:,}",
-            f"{row.cached_input_tokens:,}",
-            f"{row.output_tokens:,}",
-        )
-        for row in report.calls
-    )
-    heads = ("route", "task", "model", "calls", "failed", "cost", "p50", "p95", "tokens in", "of them cached")
-    return Table(
-        "Cost and latency", (*heads, "tokens out"), rows, "" if rows else "No model was called.", words=3
-    )
-
-
-def _escalation(report: Report) -> Table:
-    escalation = report.escalation
-    rows = [(f"read and sent the {name} way", share.in_words()) for name, share in escalation.routes]
-    rows += [
-        ("strong drafts that went out as they were and short (not needed?)", escalation.over.in_words()),
-        ("cheap drafts that were rewritten, replaced or rejected (missed?)", escalation.missed.in_words()),
-    ]
-    rows += [(f"because {reason}", f"{count:,}") for reason, count in escalation.reasons[:12]]
-    return Table("Escalation", ("what", "messages"), tuple(rows), f"{escalation.read:,} messages were read.")
-
-
-def _shadows(report: Report) -> Table:
-    rows = tuple((*each.key, each.share.with_interval()) for each in report.shadows)
-    note = (
-        "Of a sample that was kept cheap and read by the strong model too: what should have been escalated."
-    )
-    return Table("Missed escalations", ("by", "of", "missed"), rows, note, words=2)
-
-
-def _corrected(report: Report) -> Table:
-    rows = tuple(
-        (row.field, row.share.in_words(), ", ".join(f"{kind} {count:,}" for kind, count in row.by))
-        for row in report.corrected
-    )
-    note = f"Of {report.read:,} messages that the cheap route read this week"
-    return Table(
-        "Corrections of the cheap route",
-        ("field", "corrected", "by"),
-        rows,
-        note + (":" if rows else ", none was corrected."),
-    )
-
-
-def _desk(report: Report) -> Table:
-    desk = report.desk
-    rows = (
-        ("rows opened", f"{desk.opened:,}"),
-        ("rows decided", f"{desk.decided:,}"),
-        ("half decided within", span(desk.wait_p50_s)),
-        ("95 of 100 decided within", span(desk.wait_p95_s)),
-        ("approved within 5 s of opening", desk.quick.in_words()),
-        ("approved without opening the ticket", desk.unseen.in_words()),
-    )
-    return Table("The review table", ("what", "figure"), rows)
-
-
-def _spent(report: Report) -> Table:
-    rows = []
-    for row in report.spent:
-        share = row.spent_usd / row.cap_usd if row.cap_usd else None
-        cap = money(row.cap_usd) if row.cap_usd is not None else "none"
-        rows.append(
-            (row.day, row.what, money(row.spent_usd), cap, f"{share:.0%}" if share is not None else "")
-        )
-    note = "Days as the caps count them, in UTC."
-    return Table("Spend against caps", ("day", "cap on", "spent", "cap", "used"), tuple(rows), note, words=2)
-
-
 def _weeks(report: Report) -> Table:
     rows = tuple(
-        (point.week, *_outcome_cells(point.outcomes))
+        (Cell(point.week), *_outcome_cells(point.outcomes, report.only | {"past": point.week}))
         for point in reversed(report.line)
         if point.outcomes != Outcomes() or point.week == report.week
     )
@@ -231,28 +123,229 @@ def _weeks(report: Report) -> Table:
     return Table("The last weeks", ("week", *_OUTCOME_HEADS), rows, note)
 
 
-def money(usd: Decimal | None) -> str:
-    """$12.34; four more digits below a cent."""
-    if usd is None:
-        return ""
-    return f"${usd:,.2f}" if usd == 0 or abs(usd) >= Decimal("0.01") else f"${usd:.6f}"
+# --- money --------------------------------------------------------------------------------------------
 
 
-def span(seconds: float | None) -> str:
-    """A duration in the unit that fits: 40 s, 12 min, 5.0 h, 2.5 days."""
-    if seconds is None:
-        return "–"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
+def _money(report: Report) -> Table:
+    costs = report.costs
+    how = f"all-strong: {costs.all_strong_how}."
+    rows = (
+        (
+            Cell("all model calls"),
+            Cell(money(costs.total_usd), query("calls") if costs.total_usd else None),
+        ),
+        (
+            Cell(f"each of {many(costs.tickets, 'ticket')} that a model worked on"),
+            Cell(money(costs.per_ticket_usd) or "–"),
+        ),
+        (
+            Cell(f"each of {many(costs.replies, 'reply', 'replies')} that went out"),
+            Cell(money(costs.per_reply_usd) or "–"),
+        ),
+        (
+            Cell("the same tickets, had the strong model drafted all"),
+            Cell(f"about {money(costs.all_strong_usd)}" if costs.all_strong_usd is not None else "–"),
+        ),
+    )
+    return Table("What it cost", ("what", "dollars"), rows, how[0].upper() + how[1:])
 
 
-def _ms(value: int | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value} ms" if value < 10_000 else f"{value / 1000:.1f} s"
+def _calls(report: Report) -> Table:
+    rows = []
+    for row in report.calls:
+        key = {"route": row.route, "task": row.task, "model": row.model, "provider": row.provider}
+        rows.append(
+            (
+                *_words(row.route, row.task, row.model),
+                _count(row.calls, "calls", **key),
+                _count(row.failed, "calls", **key, state="failed"),
+                Cell(money(row.cost_usd), query("calls", **key)),
+                *_words(milliseconds(row.p50_ms), milliseconds(row.p95_ms)),
+                *_words(
+                    f"{row.input_tokens:,}",
+                    "–" if row.cached.value is None else f"{row.cached.value:.0%}",
+                    f"{row.output_tokens:,}",
+                ),
+            )
+        )
+    heads = ("route", "task", "model", "calls", "failed", "cost", "p50", "p95", "tokens in", "from the cache")
+    note = "" if rows else "No model was called."
+    return Table("Cost and latency", (*heads, "tokens out"), tuple(rows), note, words=3)
 
 
-__all__ = ["Table", "money", "sections", "span", "sparkline", "summary"]
+def _spent(report: Report) -> Table:
+    fullest: dict[str, Spent] = {}
+    for row in report.spent:
+        known = fullest.get(row.what)
+        if known is None or row.spent_usd > known.spent_usd:
+            fullest[row.what] = row
+    rows = []
+    for row in fullest.values():
+        used = f"{row.spent_usd / row.cap_usd:.0%}" if row.cap_usd else ""
+        # a month is not listed: its calls are those of many weeks
+        behind = None if row.what == "month" or not row.spent_usd else query("cap", scope=row.scope)
+        cap = money(row.cap_usd) if row.cap_usd is not None else "none"
+        rows.append((*_words(row.what, row.day), Cell(money(row.spent_usd), behind), *_words(cap, used)))
+    note = (
+        "Of each cap that counts by the day, the day that used most; the others are in the JSON form. In UTC."
+    )
+    heads = ("cap on", "period", "spent", "cap", "used")
+    return Table("Spend against caps", heads, tuple(rows), note, words=2)
+
+
+# --- the machine's reading ----------------------------------------------------------------------------
+
+
+def _escalation(report: Report) -> Table:
+    found = report.escalation
+    rows = [
+        (Cell(f"read and sent the {name} way"), _share(share, "readings", route=name))
+        for name, share in found.routes
+    ]
+    rows += [
+        (Cell("strong drafts that were not needed"), _share(found.over, "over", how="either")),
+        (Cell("· by an agent's mark"), _share(found.marked, "over", how="marked")),
+        (Cell("· went out as they were, and short"), _share(found.short, "over", how="short")),
+        (
+            Cell("routine drafts that were rewritten, replaced or rejected"),
+            _share(found.missed, "drafts", route="cheap", outcome="rewrite"),
+        ),
+        (
+            Cell("tickets that came back after a routine reply"),
+            _count(found.reopened, "reopened", route="cheap"),
+        ),
+    ]
+    rows += [
+        (Cell(f"because {reason}"), _count(count, "readings", because=reason))
+        for reason, count in found.reasons[:MOST_REASONS]
+    ]
+    note = f"{many(found.read, 'message')} read. A draft that is not needed for both reasons counts once."
+    return Table("Escalation", ("what", "messages"), tuple(rows), note)
+
+
+def _shadows(report: Report) -> Table:
+    rows = tuple(
+        (
+            *_words(*each.key),
+            Cell(each.share.with_interval(), _missed(each.key) if each.share.count else None),
+        )
+        for each in report.shadows
+    )
+    note = (
+        "Of a sample that was kept cheap and read by the strong model too: what should have been escalated."
+    )
+    return Table("Missed escalations", ("by", "of", "missed"), rows, note, words=2)
+
+
+def _missed(key: tuple[str, str]) -> str:
+    by, of = key
+    return query("missed") if by == "all" else query("missed", **{by: of})
+
+
+def _corrected(report: Report) -> Table:
+    rows = tuple(
+        (
+            Cell(row.field),
+            Cell(", ".join(f"{kind} {count:,}" for kind, count in row.by)),
+            _share(row.share, "corrected", field=row.field),
+        )
+        for row in report.corrected
+    )
+    note = f"Of {many(report.read, 'message')} that the cheap route read this week"
+    note += ":" if rows else ", none was corrected."
+    return Table("Corrections of the cheap route", ("field", "by", "corrected"), rows, note, words=2)
+
+
+# --- people -------------------------------------------------------------------------------------------
+
+
+def _failures(report: Report) -> Table:
+    rows = tuple(
+        (Cell(REASONS.get(reason, reason)), _count(count, "failed", reason=reason))
+        for reason, count in report.failures
+    )
+    return Table("What failed and came to a person", ("why", "rows"), rows, "" if rows else "Nothing.")
+
+
+def _friction(report: Report) -> Table:
+    found = report.friction
+    rows = [
+        (Cell("drafts written anew because somebody asked"), _count(found.regenerated, "regenerated")),
+        (Cell("drafts polished because somebody asked"), _count(found.refined, "refined")),
+        (Cell("pairs of drafts written side by side"), _count(found.compared, "compared")),
+        (Cell("drafts that gave way to another unjudged"), _count(found.given_up, "given_up")),
+    ]
+    rows += [
+        (Cell(f"calls that were a {role.replace('_', ' ')}"), _count(count, "retries", role=role))
+        for role, count in found.retries
+    ]
+    rows += [
+        (Cell("half decided, once looked at, within"), Cell(span(found.look_p50_s))),
+        (Cell("95 of 100 decided, once looked at, within"), Cell(span(found.look_p95_s))),
+        (Cell("tickets that came back within 7 days of a reply"), _count(found.reopened, "reopened")),
+        (Cell("· angrier than before"), _count(found.complaints, "complaints")),
+        (Cell("rows with an edit that was typed and never sent"), _count(found.abandoned, "abandoned")),
+    ]
+    note = "A draft that gave way to another was judged by nobody: it is in no rewrite rate."
+    return Table("Friction", ("what", "figure"), tuple(rows), note)
+
+
+def _guard(report: Report) -> Table:
+    now, then = report.guard, report.guard_before
+    under, past = f"{now.quick_s:g}", str(Week.parse(report.week).before())
+    quick = {"under": under}
+
+    def both(text: str, name: str, figure: str, **values: str) -> tuple[Cell, ...]:
+        one, other = getattr(now, name), getattr(then, name)
+        show = _count if isinstance(one, int) else _share
+        return (Cell(text), show(one, figure, **values), show(other, figure, **values, past=past))
+
+    rows = [
+        both(f"approved in under {under} s of opening", "quick", "quick", **quick),
+        both("approved without opening the ticket", "unseen", "unseen"),
+        both("either of the two", "hasty", "hasty", **quick),
+        both("second reads asked for", "asked", "second_asked"),
+        both(
+            "second readers who would have sent it as it was, too", "agreed", "second_read", verdict="as_is"
+        ),
+    ]
+    verdicts, before = dict(now.verdicts), dict(then.verdicts)
+    rows += [
+        (
+            Cell(f"· would have judged: {verdict}"),
+            _count(verdicts.get(verdict, 0), "second_read", verdict=verdict),
+            _count(before.get(verdict, 0), "second_read", verdict=verdict, past=past),
+        )
+        for verdict in sorted({*verdicts, *before} - {"as_is"})
+    ]
+    note = "A rewrite rate that falls while these rise says that drafts were read less, not that they are better."
+    return Table("Were the drafts read?", ("what", "this week", "the week before"), tuple(rows), note)
+
+
+def _desk(report: Report) -> Table:
+    desk = report.desk
+    rows = (
+        (Cell("rows opened"), _count(desk.opened, "opened")),
+        (Cell("rows decided"), _count(desk.decided, "decided")),
+        (Cell("half decided within"), Cell(span(desk.wait_p50_s))),
+        (Cell("95 of 100 decided within"), Cell(span(desk.wait_p95_s))),
+        (Cell("wait for a person now"), _count(desk.open_now, "waiting")),
+        (Cell("the oldest waits for"), Cell(span(desk.oldest_open_s))),
+    )
+    return Table("The review table", ("what", "figure"), rows)
+
+
+def _arrived(report: Report) -> Table:
+    counts = report.counts
+    rows = (
+        (Cell("messages from people"), _count(counts["from_people"], "messages", kind="person")),
+        (Cell("automated messages"), _count(counts["automated"], "messages", kind="automated")),
+        (Cell("new tickets"), _count(counts["tickets"], "tickets")),
+        (Cell("replies sent"), _count(counts["replies"], "replies")),
+        (Cell("kept in quarantine"), _count(counts["quarantined"], "raw", state="quarantined")),
+        (Cell("duplicates"), _count(counts["duplicates"], "raw", state="duplicate")),
+    )
+    return Table("What came in and went out", ("what", "figure"), rows)
+
+
+__all__ = ["Cell", "Table", "money", "query", "sections", "span", "sparkline", "summary"]

@@ -22,6 +22,7 @@ from pipeline.db.types import now
 from pipeline.errors import ConfigError, ConflictError, InputError
 from pipeline.lifecycle import Status
 from pipeline.review import notes, outcomes, spam, typed
+from pipeline.review import second_reads as again
 from pipeline.review.agents import Agent
 from pipeline.review.confirming import step_to_confirm
 from pipeline.review.forsaking import forsake_uncertain
@@ -87,7 +88,7 @@ class Desk:
     `domain_of` gives an inbox's mail domain for Message-IDs, `own_addresses` are the inboxes' addresses,
     which are never answered to. `mark_sent` and `send_again` are the delivery room's: they settle an
     uncertain reply and move its ticket, within the transaction of the decision. `asks` are the tasks at
-    whose caps an agent is asked.
+    whose caps an agent is asked. `second_reads` draws the approvals that somebody else reads once more.
     """
 
     store: Store
@@ -98,6 +99,7 @@ class Desk:
     send_again: Settle = _nobody_settles
     thresholds: outcomes.Thresholds = field(default_factory=outcomes.Thresholds)
     asks: frozenset[str] = frozenset()
+    second_reads: again.Sample | None = None
 
     # --- taking a row -----------------------------------------------------------------------------
 
@@ -155,21 +157,27 @@ class Desk:
 
     # --- answers ----------------------------------------------------------------------------------
 
-    def approve(self, review_id: int, agent: Agent, version: int) -> Decided:
-        """Send the draft as it is. Raises `ConflictError` if the ticket changed, `InputError` if blocked."""
+    def approve(self, review_id: int, agent: Agent, version: int, *, not_needed: bool = False) -> Decided:
+        """Send the draft as it is. Raises `ConflictError` if the ticket changed, `InputError` if blocked.
+
+        `not_needed` is the agent's mark on a strong draft: a routine answer would have done.
+        """
         with self.store.write() as connection:
             row = hold(connection, review_id, agent, version)
             if row.draft is None:
                 raise InputError("there is no draft here to approve; write the answer")
-            return self._answer(connection, row, agent, "approve", row.draft["text"])
+            again.ask(connection, self.second_reads, row.review, agent)
+            return self._answer(connection, row, agent, "approve", row.draft["text"], not_needed)
 
-    def edit(self, review_id: int, agent: Agent, version: int, text: str) -> Decided:
-        """Send the agent's version of the draft."""
+    def edit(
+        self, review_id: int, agent: Agent, version: int, text: str, *, not_needed: bool = False
+    ) -> Decided:
+        """Send the agent's version of the draft; `not_needed` as for `approve`."""
         with self.store.write() as connection:
             row = hold(connection, review_id, agent, version)
             if row.draft is None:
                 raise InputError("there is no draft here to edit; write the answer")
-            return self._answer(connection, row, agent, "edit", text)
+            return self._answer(connection, row, agent, "edit", text, not_needed)
 
     def replace(self, review_id: int, agent: Agent, version: int, text: str) -> Decided:
         """Send an answer that does not use the draft, or that a failure row has none of."""
@@ -177,11 +185,21 @@ class Desk:
             row = hold(connection, review_id, agent, version)
             return self._answer(connection, row, agent, "replace", text)
 
-    def _answer(self, connection: sa.Connection, row: Held, agent: Agent, action: str, text: str) -> Decided:
+    def _answer(
+        self,
+        connection: sa.Connection,
+        row: Held,
+        agent: Agent,
+        action: str,
+        text: str,
+        not_needed: bool = False,
+    ) -> Decided:
         if row.ticket["status"] != Status.IN_REVIEW:
             raise ConflictError(
                 f"ticket {row.ticket['id']} is {_in_words(row.ticket['status'])}: it takes no answer now"
             )
+        if not_needed and (row.draft is None or row.draft["route"] != "strong"):
+            raise InputError("only a strong draft can be marked as not needed")
         text = clean_text(text)
         measured: outcomes.Measured | None = None
         if row.draft is not None:
@@ -193,7 +211,8 @@ class Desk:
         answered = answered_message(
             connection, row.ticket["id"], row.draft["message_id"] if row.draft else None
         )
-        decide(connection, row, agent, action, measured, sent_text=text)
+        mark = {"escalated_for_nothing": True} if not_needed else {}
+        decide(connection, row, agent, action, measured, sent_text=text, **mark)
         typed.sent(connection, row.review["id"], agent.id)
         all_read(connection, row.ticket["id"])
         write_reply(

@@ -19,6 +19,7 @@ from pipeline.db.tables import (
     messages,
     replies,
     reviews,
+    second_reads,
     tickets,
 )
 from pipeline.errors import InputError, NotFoundError
@@ -38,6 +39,7 @@ _TICKET = {
         ("message", messages),
         ("reply", replies),
         ("comparison", comparisons),
+        ("second_read", second_reads),
     )
 }
 """Which ticket a row of each kind belongs to."""

@@ -9,7 +9,7 @@ from pipeline.db.tables import replies, reviews
 from pipeline.db.types import now
 from pipeline.errors import ConflictError
 from pipeline.lifecycle import Status
-from pipeline.review import typed
+from pipeline.review import second_reads, typed
 from pipeline.review.agents import Agent
 from pipeline.review.holding import CLAIM, lock_ticket, unread
 
@@ -28,6 +28,7 @@ def take_back(connection: sa.Connection, ticket_id: int, agent: Agent, version: 
     if ticket["status"] != Status.APPROVED or reply is None:
         raise ConflictError("it is too late: the reply is on its way or out")
     _type_again(connection, reply.review_id, agent)
+    second_reads.take_back(connection, reply.review_id)
     # never tried, so nobody outside knows its Message-ID: what was done stands in the moves
     connection.execute(replies.delete().where(replies.c.id == reply.id))
     if unread(connection, ticket_id):  # the draft is stale by now: what waits is read first
@@ -67,6 +68,7 @@ def take_back(connection: sa.Connection, ticket_id: int, agent: Agent, version: 
                     "outcome_why",
                     "edit_share",
                     "hter",
+                    "escalated_for_nothing",
                 )
             ),
         )

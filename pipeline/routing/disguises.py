@@ -11,6 +11,7 @@ import codecs
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from urllib.parse import unquote
 
 MAX_PIECES = 20
@@ -28,6 +29,7 @@ _LETTERS = str.maketrans(
 """Letters without a decomposition, quotation marks, and the Cyrillic ones that pass for Latin ones."""
 
 
+@lru_cache(maxsize=64)  # policy and instructions are the same from draft to draft
 def folded(text: str) -> str:
     """Lower case, no accents, straight quotation marks, no characters that nobody sees, single blanks."""
     text = unicodedata.normalize("NFKD", _tags(text).casefold())

@@ -26,7 +26,7 @@ router = APIRouter(include_in_schema=False)
 @router.post("/reviews/{review_id}/approve")
 def approve(
     request: Request, parts: Parts, session: MayChange, review_id: Number, version: Version,
-    text: Text = "", back: Text = "",
+    text: Text = "", back: Text = "", not_needed: Text = "",
 ) -> Response:  # fmt: skip
     """Send the draft as it is. A text that was changed is never thrown away: it is refused here and kept."""
 
@@ -34,19 +34,23 @@ def approve(
         draft = view(parts.store, ticket_of(parts.store, review_id)).draft
         if text.strip() and draft is not None and text.split() != draft["text"].split():
             raise InputError("you changed the text: send it as your edit, or put the draft back first")
-        return parts.desk.approve(review_id, agent, version)
+        return parts.desk.approve(review_id, agent, version, not_needed=not_needed == "1")
 
-    return _decide(request, parts, session, review_id, act, back, version, typed_text=text)
+    return _decide(
+        request, parts, session, review_id, act, back, version, typed_text=text, not_needed=not_needed == "1"
+    )
 
 
 @router.post("/reviews/{review_id}/edit")
 def edit(
     request: Request, parts: Parts, session: MayChange, review_id: Number, version: Version,
-    text: Text = "", back: Text = "",
+    text: Text = "", back: Text = "", not_needed: Text = "",
 ) -> Response:  # fmt: skip
+    marked = not_needed == "1"
     return _decide(
         request, parts, session, review_id,
-        lambda agent: parts.desk.edit(review_id, agent, version, text), back, version, typed_text=text,
+        lambda agent: parts.desk.edit(review_id, agent, version, text, not_needed=marked), back, version,
+        typed_text=text, not_needed=marked,
     )  # fmt: skip
 
 
@@ -126,6 +130,7 @@ def _decide(
     *,
     typed_text: str | None = None,
     typed_instead: str | None = None,
+    not_needed: bool = False,
 ) -> Response:
     """Do it and go on to the next ticket of the queue; when refused, show the ticket as it is now."""
     ticket_id = ticket_of(parts.store, review_id)
@@ -138,7 +143,7 @@ def _decide(
         status = 422 if isinstance(error, InputError) else 409
         return show(
             request, parts, session, ticket_id, back, refused=str(error), status=status,
-            seen_version=version,
+            seen_version=version, not_needed=not_needed,
         )  # fmt: skip
     parts.hint(decided.ticket_id)
     asked = asked_in(back)

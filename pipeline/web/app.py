@@ -33,6 +33,7 @@ from pipeline.web import (
     models,
     oidc,
     queue,
+    second_reads,
     ticket,
 )
 from pipeline.web.parts import WebParts
@@ -83,7 +84,20 @@ def create_app(parts: WebParts) -> FastAPI:
     app.state.parts = parts
     app.add_middleware(_NoTraceback)
     app.add_middleware(Shield, https=parts.https, limit_bytes=parts.form_limit_bytes)
-    for room in (doors, login, oidc, queue, ticket, answers, changes, models, account, evaluations, api):
+    for room in (
+        doors,
+        login,
+        oidc,
+        queue,
+        ticket,
+        answers,
+        changes,
+        models,
+        account,
+        second_reads,
+        evaluations,
+        api,
+    ):
         app.include_router(room.router)
     app.mount("/static", _Static(directory=STATIC), name="static")
     app.add_exception_handler(NeedsLogin, _send_to_login)

@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse
 from pipeline.db.reviews import REASONS
 from pipeline.db.types import now
 from pipeline.lifecycle import MEANING, Status
-from pipeline.review import marks, notes, sight
+from pipeline.review import marks, notes, second_reads, sight
 from pipeline.review.desk import REJECT_REASONS
 from pipeline.review.queue import CLARITIES, EMOTIONS, URGENCIES
 from pipeline.review.sessions import Session
@@ -85,6 +85,7 @@ def page(
         me=session.agent if session else None,
         zone=(session.agent.zone if session else None) or parts.zone,
         called=lambda: notes.waiting(parts.store, session.agent) if session else 0,
+        to_read=lambda: second_reads.count(parts.store, session.agent) if session else 0,
         has_report=parts.report is not None,
         sees_all=lambda: session is not None and sight.sees_every_inbox(parts.store, session.agent),
         path=request.url.path,

@@ -144,10 +144,11 @@ def show(
     done_ticket: int | None = None,
     asked: Asked | None = None,
     note: str = "",
+    not_needed: bool = False,
 ) -> Response:
     """The ticket as it is now. `refused` says why an action was not done, and what happened since
     `seen_version` stands beside it. What the agent typed and did not send is in its editor again, and a
-    `note` that was refused in its box."""
+    `note` that was refused in its box; `not_needed` is the agent's tick on a strong draft."""
     found = view(parts.store, ticket_id)
     review = found.review if found.review and found.review["state"] == "open" else None
     draft = found.draft if review else None
@@ -189,4 +190,5 @@ def show(
         answer_to=found.answers_to(parts.desk.own_addresses),
         hand=hand(parts, found, session, asked),
         note_again=note,
+        not_needed=not_needed,
     )

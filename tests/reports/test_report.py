@@ -124,7 +124,7 @@ def test_the_desk(made: Report) -> None:
     assert (made.desk.decided, made.desk.open_now) == (17, 1)
     assert made.desk.oldest_open_s == (8 * 24 - 52) * 3600
     assert (made.desk.wait_p50_s, made.desk.wait_p95_s) == (60.0, 3600.0)
-    assert (made.desk.quick, made.desk.unseen) == (Share(1, 8), Share(1, 8))
+    assert (made.guard.quick, made.guard.unseen) == (Share(1, 8), Share(1, 8))
     assert made.failures == (("budget", 2),)
 
 

@@ -1,0 +1,137 @@
+"""The mail of the report, parsed back as a mail client does."""
+
+from __future__ import annotations
+
+import io
+import re
+from datetime import timedelta
+from decimal import Decimal
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+
+import pytest
+from lxml import html as lxml_html
+from PIL import Image
+
+from pipeline.db.store import Store
+from pipeline.delivery.compose import wire_bytes
+from pipeline.delivery.letters import Letter, compose_letter
+from pipeline.errors import InputError
+from pipeline.reports.charts import Chart, charts
+from pipeline.reports.letters import Written, letter, subject
+from pipeline.reports.measures import Report, report
+from pipeline.reports.weeks import Week
+from pipeline.routing.table import Budgets
+from tests.reports.conftest import MONDAY, WEEK
+
+BUDGETS = Budgets(
+    day=Decimal("0.10"), ticket=None, customer_day=None, agent_day=None, task_day={"draft": Decimal(15)}
+)
+URL = "https://triage.shop.example"
+
+
+def count_week(store: Store, week: str = WEEK) -> Report:
+    return report(store, Week.parse(week), budgets=BUDGETS, made_at=MONDAY + timedelta(days=7, hours=7))
+
+
+def wire(content: Written, **other: str) -> bytes:
+    values = {"message_id": f"report.{WEEK}.0123456789@{'x' * 60}.example", "sender": "support@shop.example"}
+    values |= {"to": "lead@shop.example", "subject": content.subject, **other}
+    made = Letter(**values, at=MONDAY, text=content.text, html=content.html, pictures=content.pictures)
+    return wire_bytes(compose_letter(made))[0]
+
+
+def parsed(data: bytes) -> EmailMessage:
+    message = message_from_bytes(data, policy=policy.default)
+    assert isinstance(message, EmailMessage)
+    assert not [defect for part in message.walk() for defect in part.defects]
+    return message
+
+
+@pytest.fixture
+def content(seeded: Store) -> Written:
+    return letter(count_week(seeded), public_url=f"{URL}/")
+
+
+def test_the_mail_is_text_or_html_with_every_picture_inside_it(content: Written) -> None:
+    data = wire(content)
+    message = parsed(data)
+    assert message["Subject"] == "Support week 2026-W47: rewrite rate 42% (5 of 12)"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Message-ID"].startswith("<report.2026-W47.")
+    assert message.get_content_type() == "multipart/alternative"
+    text, related = message.iter_parts()
+    assert (text.get_content_type(), related.get_content_type()) == ("text/plain", "multipart/related")
+    page, *pictures = related.iter_parts()
+    shown = set(re.findall(r'src="cid:([^"]+)"', page.get_content()))
+    assert {str(picture["Content-ID"]).strip("<>") for picture in pictures} == shown
+    assert len(shown) == len(pictures) == 4
+    for picture in pictures:
+        assert picture.get_content_disposition() == "inline"
+        with Image.open(io.BytesIO(picture.get_content())) as image:
+            image.load()
+            assert (image.format, image.width) == ("PNG", 1200)
+    assert max(len(line) for line in data.split(b"\r\n")) <= 998
+    assert wire(content) == data  # a second attempt sends the same bytes
+
+
+def test_both_alternatives_say_the_figures_and_where_the_cases_are(content: Written) -> None:
+    page = lxml_html.fromstring(content.html)
+    words = " ".join(page.text_content().split())
+    for figure in ("42% (5 of 12", "refund", "strong", "4 of 6"):
+        assert figure in words, figure
+        assert figure in content.text, figure
+    assert f"{URL}/reports/{WEEK}" in content.text
+    links = page.xpath("//a/@href")
+    assert f"{URL}/reports/{WEEK}" in links
+    assert all(link.startswith(f"{URL}/reports/") for link in links)
+    assert all(image.get("alt") and image.get("src").startswith("cid:") for image in page.iter("img"))
+
+
+def test_nothing_in_the_mail_is_dropped_or_fetched_by_a_client(content: Written) -> None:
+    page = lxml_html.fromstring(content.html)
+    assert not page.xpath("//style | //script | //link | //iframe | //form")
+    assert not page.xpath("//@*[starts-with(name(), 'on')]")
+    assert "url(" not in content.html
+    assert len(content.html.encode()) < 100_000  # some clients cut what is longer
+
+
+def test_a_week_in_which_nothing_happened_is_an_honest_mail(sqlite_store: Store) -> None:
+    made = count_week(sqlite_store, "2026-W20")
+    assert subject(made) == "Support week 2026-W20: nothing came in"
+    drawn = {chart.name: chart for chart in charts(made)}
+    assert drawn["weeks"].alt == "Rewrite rate, last 12 weeks: no draft was reviewed in any of them."
+    assert "no draft was reviewed" in drawn["topics"].alt
+    message = parsed(wire(letter(made, public_url=URL)))
+    assert len([part for part in message.walk() if part.get_content_type() == "image/png"]) == 4
+
+
+def test_each_chart_says_its_figures_and_is_drawn_the_same_twice(seeded: Store) -> None:
+    made = count_week(seeded)
+    drawn = {chart.name: chart for chart in charts(made)}
+    assert drawn["weeks"].alt.endswith("W46 1 of 4, W47 42% (5 of 12).")
+    assert drawn["topics"].alt == (
+        "Rewrite rate by topic and route: billing · cheap 1 of 6; refund · strong 4 of 6."
+    )
+    assert "$0.11 of $0.10 (112%)" in drawn["spend"].alt or "$0.112000 of $0.10" in drawn["spend"].alt
+    assert "mini, routine 50 ms and 100 ms" in drawn["latency"].alt
+    for one, other in zip(charts(made), charts(made), strict=True):
+        assert one.png() == other.png()
+        assert one.svg() == other.svg()
+
+
+def test_a_chart_for_the_page_has_its_text_as_text_and_fits_a_dark_page(seeded: Store) -> None:
+    chart: Chart = charts(count_week(seeded))[1]
+    light, dark = chart.svg(), chart.svg(dark=True)
+    assert light.startswith("<svg")
+    assert light != dark
+    assert "4 of 6" in light
+    assert not re.search(r"<script|href=\"http|<!DOCTYPE", light)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"sender": "no address"}, {"to": "a@b.example\r\nBcc: c@d.example"}, {"to": "<a@b.example>"}]
+)
+def test_an_address_that_no_header_may_carry_is_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="TRIAGE_REPORT"):
+        wire(Written("s", "t", "<p>t</p>", {}), **wrong)
