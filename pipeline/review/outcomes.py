@@ -2,17 +2,14 @@
 
 The edit share is the token-level edit distance between the bodies, divided by the longer one's tokens
 (0..1). Quotes, signature and white space are removed; greeting and sign-off are compared apart and do
-not count, nor does the style of quotation marks, dashes and full-width characters. A sentence that only
-stands elsewhere counts as one change, as a shift does in TER. Languages without spaces are compared by
-characters. HTER is the same distance divided by the tokens of what was sent.
+not count, nor does the style of quotation marks, dashes and full-width characters. Languages without spaces
+are compared by characters. HTER is the same distance divided by the tokens of what was sent.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.review.letters import take_apart
@@ -53,10 +50,12 @@ DEFAULT_THRESHOLDS = Thresholds()
 
 def measure(draft: str, sent: str, language: str, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> Measured:
     """Compare an immutable draft with the body that was approved; `language` is its ISO 639 code."""
+    from rapidfuzz.distance import Levenshtein
+
     ours, theirs = take_apart(draft), take_apart(sent)
     why = ""
     if ours.body and theirs.body:
-        old_text, new_text = ours.body, theirs.body
+        before, after = tokens(ours.body, language), tokens(theirs.body, language)
         changed = [
             name
             for name, old, new in (
@@ -68,54 +67,16 @@ def measure(draft: str, sent: str, language: str, thresholds: Thresholds = DEFAU
         if changed:
             why = f"the {' and the '.join(changed)} changed too, which does not count"
     else:  # nothing but a greeting or a sign-off on one side: then they are the text
-        old_text, new_text = draft, sent
-    old, new = _sentences(old_text, language), _sentences(new_text, language)
-    before, after = (
-        [word for sentence in old for word in sentence],
-        [word for sentence in new for word in sentence],
-    )
+        before, after = tokens(draft, language), tokens(sent, language)
     if not before:
         return Measured(UNSCORABLE, None, None, "the draft has no words to compare")
     if not after:
         return Measured(UNSCORABLE, None, None, "what was sent has no words to compare")
     if max(len(before), len(after)) > MAX_TOKENS:
         return Measured(UNSCORABLE, None, None, f"more than {MAX_TOKENS:,} words: too long to compare")
-    # which of two exchanged sentences moved depends on the direction: the smallest is the same both ways
-    distance = min(_distance(before, after), _distance_with_moves(old, new), _distance_with_moves(new, old))
+    distance = Levenshtein.distance(before, after)
     share = distance / max(len(before), len(after))
     return Measured(grade(share, thresholds), share, distance / len(after), why)
-
-
-_Sentence = tuple[str, ...]
-
-
-def _distance(before: Sequence[str], after: Sequence[str]) -> int:
-    from rapidfuzz.distance import Levenshtein
-
-    return Levenshtein.distance(before, after)
-
-
-def _distance_with_moves(old: Sequence[_Sentence], new: Sequence[_Sentence]) -> int:
-    """The distance where each sentence that both have word for word, in another order, counts as one change."""
-    from rapidfuzz.distance import LCSseq
-
-    in_order = [step for step in LCSseq.opcodes(old, new) if step.tag == "equal"]
-    kept_old = {i for step in in_order for i in range(step.src_start, step.src_end)}
-    kept_new = {i for step in in_order for i in range(step.dest_start, step.dest_end)}
-    moved = Counter(s for i, s in enumerate(old) if i not in kept_old) & Counter(
-        s for i, s in enumerate(new) if i not in kept_new
-    )
-    return moved.total() + _distance(_without(moved, old, kept_old), _without(moved, new, kept_new))
-
-
-def _without(moved: Counter[_Sentence], sentences: Sequence[_Sentence], kept: set[int]) -> list[str]:
-    left, words = moved.copy(), list[str]()
-    for i, sentence in enumerate(sentences):
-        if i not in kept and left[sentence]:
-            left[sentence] -= 1
-        else:
-            words += sentence
-    return words
 
 
 def grade(share: float, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> str:
@@ -138,12 +99,6 @@ _CHARACTER = re.compile(rf"[^\W{_NO_SPACE}\d_]|[\d_]+(?:[.,:/\-][\d_]+)*|\S")
 
 
 _STYLES = str.maketrans("„“”«»‹›‟‘’‚‛–—―", '"' * 8 + "'" * 4 + "-" * 3)
-_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
-
-
-def _sentences(text: str, language: str) -> list[_Sentence]:
-    """The tokens of each sentence or line; put together they are the tokens of the text."""
-    return [found for part in _SENTENCE_END.split(text) if (found := tuple(tokens(part, language)))]
 
 
 def tokens(text: str, language: str) -> list[str]:
