@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterator
 
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 _LARGE = 60_000_000
 """Bytes above which a database is dropped: emptying it would leave too much behind."""
@@ -68,7 +69,8 @@ class Databases:
         self._shut(name)
         resting = f"{name}_resting"
         self._run(f"ALTER DATABASE {name} RENAME TO {resting}")
-        with self._connected(resting) as connection:
+        as_made = False
+        with contextlib.suppress(OperationalError), self._connected(resting) as connection:
             size = connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one()
             as_made = size < _LARGE and connection.exec_driver_sql(_SHAPE).scalar_one() == self._shape
             if as_made:

@@ -159,7 +159,8 @@ def test_the_prompt_the_model_and_the_cap_change_on_the_way(quarter: Any) -> Non
 
 
 def rows_of(store: Store, what: str) -> Counter[str]:
-    """The export's rows without what is random or a number of the store's."""
+    """The export's rows without what is random, a number of the store's, or the time at which a sum was made:
+    of two models that draft side by side, now one and now the other comes last."""
     out = io.StringIO()
     export(store, what, None, "jsonl", out)
     found: Counter[str] = Counter()
@@ -168,7 +169,9 @@ def rows_of(store: Store, what: str) -> Counter[str]:
         kept = {
             name: value
             for name, value in row.items()
-            if not name.endswith("id") and name not in ("in_reply_to", "references", "reply_to", "message_id")
+            if not name.endswith("id")
+            and name not in ("in_reply_to", "references", "reply_to")
+            and (what, name) != ("spend", "updated_at")
         }
         found[json.dumps(kept, sort_keys=True)] += 1
     return found
