@@ -1,17 +1,27 @@
-"""A report's JSON form beside `recount`'s figures: where the two disagree."""
+"""A report's JSON form beside `recount`'s figures: where the two disagree.
+
+`python -m tests.kit.recount_differs HOME` compares every week of a store that `triage simulate` filled.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from pipeline.db.store import Store
+from pipeline.models.base import Choice, Price
 from pipeline.reports.export import export
-from tests.kit.recount import EVERY_CUT, WHAT
+from pipeline.reports.measures import report
+from pipeline.reports.rendering import as_json
+from pipeline.reports.weeks import Week
+from tests.kit.recount import EVERY_CUT, WHAT, recount
 
 
 def exported(store: Store) -> dict[str, list[dict[str, Any]]]:
@@ -72,3 +82,38 @@ def _apart(where: str, said: Any, counted: Any) -> Iterable[str]:
             yield f"{where}: the report says {said}, the rows say {counted}"
     elif said != counted:
         yield f"{where}: the report says {said}, the rows say {counted}"
+
+
+def _leaves(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return sum(_leaves(item) for item in value.values())
+    return sum(_leaves(item) for item in value) if isinstance(value, list | tuple) else 1
+
+
+def main(home: Path) -> int:
+    """Print what every week's comparison found; 1 if any figure differs."""
+    truth = json.loads((home / "truth.json").read_text(encoding="utf-8"))
+    store = Store(f"sqlite:///{home / 'triage.db'}")
+    rows, dear = (
+        exported(store),
+        Choice("big", "openai", "no-such-model", "strong", price=Price("3", "15", "0.3")),
+    )
+    first, last = (datetime.fromisoformat(truth[name]) for name in ("start", "until"))
+    made_at = last + timedelta(days=1)
+    weeks = [Week.of(first + timedelta(weeks=n)) for n in range((last - first).days // 7)]
+    compared, apart = 0, []
+    for week in weeks:
+        made = as_json(report(store, week, made_at=made_at, strong=dear))
+        counted = recount(rows, str(week), "UTC", made_at, strong_price=("3", "0.3", "15"))
+        compared += _leaves(counted)
+        apart += [f"{week}{line}" for line in differences(made, counted)]
+    store.close()
+    told = f"{truth['tickets']} tickets, {sum(map(len, rows.values()))} exported rows"
+    print(f"{len(weeks)} weeks of {told}: {compared} figures, {len(apart)} differ")
+    for line in apart:
+        print(line)
+    return 1 if apart else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
