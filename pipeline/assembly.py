@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import os
 import secrets
 import time
@@ -16,9 +17,11 @@ from typing import Self
 import sqlalchemy as sa
 import structlog
 
+from pipeline import tracing
 from pipeline.accounts.lookup import Connector, LookedUp, look_up
 from pipeline.db import leases, schema
 from pipeline.db.leases import Lease
+from pipeline.db.sending import HELD_FOR, Witness
 from pipeline.db.store import Store
 from pipeline.db.tables import replies, tickets, triages
 from pipeline.db.types import now
@@ -45,8 +48,11 @@ from pipeline.reports.measures import Report, report
 from pipeline.reports.spending import strong_choice
 from pipeline.reports.weeks import Week
 from pipeline.reports.written import written
+from pipeline.retention import keeping
+from pipeline.retention.keeping import Days
 from pipeline.review import sessions
 from pipeline.review.desk import Desk
+from pipeline.review.diff import diff
 from pipeline.review.oidc import SingleSignOn
 from pipeline.review.outcomes import Thresholds
 from pipeline.review.second_reads import Sample
@@ -62,6 +68,8 @@ log = structlog.get_logger(__name__)
 
 POLICY_BYTES = 60_000
 TIDY_EVERY_S = 600.0
+KEEP_FOR_S = 10.0
+"""How long one tidying may work at retention; the next goes on."""
 
 
 @dataclass
@@ -184,6 +192,16 @@ class Parts(Brain):
 
     def deliver(self, lease: Lease) -> str:
         """The send step for the ticket of this lease; returns the ticket's status after it."""
+        if self.witness.take_turn() is not None:
+            with self.store.write() as connection:
+                leases.release(
+                    connection,
+                    lease,
+                    due_in=HELD_FOR,
+                    error="sending is held: see triage sending",
+                    progressed=True,
+                )
+            return Status.APPROVED.value
         with self.store.read() as connection:
             inbox = connection.execute(
                 sa.select(tickets.c.inbox).where(tickets.c.id == lease.ticket_id)
@@ -196,6 +214,12 @@ class Parts(Brain):
             manners=manners_of(self.inboxes.get(inbox)),
             keep_copy=keeper_of_copies(self.inboxes.get(inbox), lambda: self.tokens),
         ).status.value
+
+    @cached_property
+    def witness(self) -> Witness:
+        """What tells a database that was set back to an older state; asked before each attempt to send."""
+        hours = self.settings.hold_after_h
+        return Witness(self.store, self.home, timedelta(hours=hours) if hours else None)
 
     def sender_of(self, inbox_name: str) -> Sender:
         """Who the inbox answers as. Raises `ConfigError` where inboxes.toml names no address for it."""
@@ -262,6 +286,8 @@ class Parts(Brain):
     def keep_house(self) -> None:
         """What every sweep does: free dead workers' leases, take up what was left half-done, tidy up."""
         lease = timedelta(seconds=self.settings.lease_s)
+        if held := self.witness.beat():
+            log.warning("sending is held; release it with: triage sending release", why=held.why)
         with self.store.write() as connection:
             freed = leases.free_the_dead(connection)
         taken = len(take_stored(self.store, inboxes=self.inboxes, older_than=min(STALE_AFTER, lease)))
@@ -270,6 +296,7 @@ class Parts(Brain):
             self.tidied_at = time.monotonic()
             sessions.prune(self.store)
             forget_events(self.store)
+            keeping.keep(self.store, self.home, days_kept(self.settings), for_s=KEEP_FOR_S)
         if freed or taken or expired:
             log.info(
                 "housekeeping", leases_freed=freed, raw_messages_taken=taken, reservations_expired=expired
@@ -306,6 +333,9 @@ def open_parts(settings: Settings | None = None, store: Store | None = None) -> 
     """All live parts, for a process that works on the store."""
     settings = settings or load()
     store = store or open_store(settings)
+    if settings.otlp_endpoint:
+        version = importlib.metadata.version("triage")
+        tracing.configure(settings.otlp_endpoint, key=secret_key(settings), version=version)
     brain = open_brain(settings, StoreLedger(store))
     accounts = settings.file("accounts.toml", settings.accounts, shipped=False)
     connectors: list[Connector] = []
@@ -351,7 +381,7 @@ def open_providers(settings: Settings) -> dict[str, Provider]:
     """The providers that can be asked: the built-in ones, and those with a key (or an own address)."""
     providers: dict[str, Provider] = {
         LOCAL: LocalProvider(
-            cache_dir=_cache_dir(settings), learned=settings.home.expanduser().resolve() / LEARNED_FILE
+            cache_dir=cache_dir(settings), learned=settings.home.expanduser().resolve() / LEARNED_FILE
         ),
         TEMPLATES: TemplateProvider(),
     }
@@ -422,7 +452,7 @@ def secret_key(settings: Settings) -> str:
     return path.read_text(encoding="ascii").strip()
 
 
-def _cache_dir(settings: Settings) -> Path:
+def cache_dir(settings: Settings) -> Path:
     """Where the local model keeps what it trained: beside the store if that exists, else the user's cache."""
     home = settings.home.expanduser().resolve()
     if home.is_dir():
@@ -486,9 +516,22 @@ def weekly_report(
         only=only,
         strong=strong_choice(routes),
         quick_s=settings.quick_s,
+        diff=diff,
+        routes=routes,
+        prompts=settings.file("prompts", settings.prompts),
     )
 
 
 def thresholds(settings: Settings) -> Thresholds:
     """The edit shares at which a draft counts as sent as it was, heavily edited, rewritten."""
     return Thresholds(settings.as_is_up_to, settings.heavy_from, settings.rewritten_from)
+
+
+def days_kept(settings: Settings) -> Days:
+    """How many days what is kept; 0 is for ever."""
+    return Days(
+        settings.keep_raw_days,
+        settings.keep_attachments_days,
+        settings.keep_answers_days,
+        settings.keep_logins_days,
+    )

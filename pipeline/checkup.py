@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline import assembly
-from pipeline.db import schema
+from pipeline.db import schema, sending
 from pipeline.db.store import Store
 from pipeline.db.tables import report_letters
 from pipeline.delivery.switched_off import SwitchedOff, switched_off
@@ -65,6 +65,7 @@ def _parts(settings: Settings) -> Iterator[Result]:
     yield from _accounts(settings)
     yield from _single_sign_on(settings)
     yield _tried("mail out", lambda: _mail_out(settings))
+    yield _tried("sending", lambda: _sending(settings))
     yield from _own_ways_out(settings)
     yield _tried("weekly report", lambda: _weekly_report(settings))
 
@@ -240,6 +241,17 @@ def _mail_out(settings: Settings) -> str:
     from pipeline.delivery.smtp import SmtpMailer, read_url
 
     return SmtpMailer(read_url(settings.smtp_url.get_secret_value())).check()
+
+
+def _sending(settings: Settings) -> str:
+    """A hold is a failure: nothing goes out until a person has looked."""
+    found = sending.state(assembly.open_store(settings))
+    if found.held is not None:
+        raise ConfigError(
+            f"held since {found.held.at:%Y-%m-%d %H:%M} UTC: {found.held.why}; "
+            f"{len(found.waiting)} replies wait; look at them, then run: triage sending release --as YOU@EXAMPLE.COM"
+        )
+    return f"replies go out; {len(found.waiting)} wait"
 
 
 def _own_ways_out(settings: Settings) -> Iterator[Result]:

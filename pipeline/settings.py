@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pipeline.errors import ConfigError
@@ -52,6 +60,12 @@ class Settings(BaseSettings):
     bind: str = Field("127.0.0.1:8000", description="host:port of the page")
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://\S+$",
+        validation_alias=AliasChoices("TRIAGE_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        description="an OpenTelemetry collector, http://host:4318: a trace per ticket; default: none",
+    )
 
     routes: Path | None = Field(None, description="default: routes.toml in TRIAGE_HOME, here, or as shipped")
     inboxes: Path | None = Field(None, description="default: inboxes.toml in TRIAGE_HOME or here")
@@ -79,6 +93,18 @@ class Settings(BaseSettings):
     undo_s: float = Field(10.0, ge=0, description="how long an approved reply can be taken back")
     cheap_deadline_s: float = Field(30.0, gt=0, description="of one call to a model of the cheap tier")
     strong_deadline_s: float = Field(90.0, gt=0, description="of one call to a model of any other tier")
+
+    keep_raw_days: int = Field(365, ge=0, le=36_500, description="of raw mail at rest; 0 keeps it for ever")
+    keep_attachments_days: int = Field(365, ge=0, le=36_500, description="of files; 0 keeps them for ever")
+    keep_answers_days: int = Field(
+        365, ge=0, le=36_500, description="of what models said, and evaluations; 0 keeps it for ever"
+    )
+    keep_logins_days: int = Field(
+        365, ge=0, le=36_500, description="of log-in attempts; 0 keeps them for ever"
+    )
+    hold_after_h: float = Field(
+        12.0, ge=0, description="replies of a database that lay idle so long wait for a person; 0: never"
+    )
 
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")

@@ -21,6 +21,7 @@ from kombu.exceptions import OperationalError
 from pipeline import steps
 from pipeline.db import leases
 from pipeline.errors import ConfigError, TriageError, UnreachableError
+from pipeline.learning.proposing import propose_due
 from pipeline.steps.reporting import tend
 from pipeline.steps.shadowing import take_shadows
 
@@ -97,6 +98,7 @@ def register(app: Celery, parts: Parts, hints: Hints) -> None:
     """Give the app its tasks, bound to this process's live parts."""
     shadowing = threading.Lock()
     reporting = threading.Lock()
+    proposed: list[str | None] = [None]  # the week whose proposals this process has made
 
     @app.task(name="triage.advance", shared=False)  # type: ignore[untyped-decorator]  # celery has no types
     def advance(ticket_id: int, _step: str, _version: int) -> None:
@@ -137,6 +139,7 @@ def register(app: Celery, parts: Parts, hints: Hints) -> None:
             return  # a letter of the last minute is still on its way
         try:
             tend(parts)
+            proposed[0] = propose_due(parts, proposed[0])
         except TriageError as error:  # the next minute tries again
             log.warning("the weekly report failed", error=str(error))
         finally:
@@ -199,6 +202,7 @@ def run_worker(app: Celery, *, threads: int) -> None:
     """Run a worker in this process until SIGTERM or SIGINT; what is under way is finished first."""
     worker = _worker(app, threads)
     worker.start()
+    log.info("the worker has ended; what was under way is finished")
 
 
 class EmbeddedWorker:
@@ -254,11 +258,29 @@ def run_beat(app: Celery) -> None:
     Service(app, scheduler_cls=Scheduler).start()
 
 
+def _quiet(app: Celery) -> Any:
+    """Celery's worker without the plain lines that it writes past the log when a signal ends it."""
+    from celery.apps.worker import _shutdown_handler, install_worker_term_hard_handler
+
+    class Worker(app.Worker):  # type: ignore[misc]  # celery has no types
+        def install_platform_tweaks(self, worker: Any) -> None:
+            super().install_platform_tweaks(worker)
+            _shutdown_handler(worker, sig="SIGTERM", verbose=False)
+            _shutdown_handler(
+                worker,
+                sig="SIGINT",
+                verbose=False,
+                callback=lambda worker: install_worker_term_hard_handler(worker, sig="SIGINT", verbose=False),
+            )
+
+    return Worker
+
+
 def _worker(app: Celery, threads: int) -> Any:
     with warnings.catch_warnings():
         # celery warns of root because pickled tasks could do anything; only JSON is accepted here
         warnings.simplefilter("ignore", SecurityWarning)
-        return app.Worker(
+        return _quiet(app)(
             pool="threads",
             concurrency=threads,
             without_gossip=True,

@@ -17,7 +17,7 @@ from tests.kit.databases import Databases
 
 # No test may pick up what the developer's own shell or .env says.
 for name in list(os.environ):
-    if name.startswith(("TRIAGE_", "OPENAI_", "ANTHROPIC_")) and not name.startswith("TRIAGE_TEST_"):
+    if name.startswith(("TRIAGE_", "OPENAI_", "ANTHROPIC_", "OTEL_")) and not name.startswith("TRIAGE_TEST_"):
         del os.environ[name]
 
 

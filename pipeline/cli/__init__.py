@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from pipeline.cli import calibration, data, learning, models, people, processes, setup, simulate
+from pipeline.cli import calibration, data, learning, models, people, privacy, processes, proposals, setup, simulate
 from pipeline.errors import TriageError
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for part in (processes, setup, data, models, calibration, learning, people, simulate):
+for part in (processes, setup, data, models, calibration, learning, proposals, people, privacy, simulate):
     part.register(app)
 
 

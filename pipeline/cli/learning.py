@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -20,18 +21,20 @@ def learn(
         Path | None,
         typer.Option(help='labelled rows, JSONL: {"subject", "body", "topic"}; default: the store'),
     ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="take the new model up, if it is better")] = False,
     forget: Annotated[bool, typer.Option("--forget", help="remove all that was learned")] = False,
     json: Json = False,
 ) -> None:
     """Teach the built-in model from topics that agents corrected, or let stand when they answered.
 
-    What is learned is measured by cross-validation on those tickets and kept in TRIAGE_HOME/learned.jsonl,
-    without contact details, unless it makes the model worse; it is in force from the next start. Rows that
-    were learned before stay.
+    A part of those tickets, always the same, is kept back: the new model is tested on it beside the one in use.
+    Without --apply nothing is changed. With it, a better model is taken up: what it learned is kept in
+    TRIAGE_HOME/learned.jsonl, without contact details, and is in force from the next start. Rows that were
+    learned before stay.
     """
-    if forget and rows is not None:
-        raise typer.BadParameter("--forget takes no rows", param_hint="--rows")
-    from pipeline.assembly import open_routes, open_store
+    if forget and (apply or rows is not None):
+        raise typer.BadParameter("--forget goes alone", param_hint="--rows" if rows else "--apply")
+    from pipeline.assembly import cache_dir, open_routes, open_store
     from pipeline.errors import InputError
     from pipeline.models.providers.local import LEARNED_FILE, learned
     from pipeline.models.providers.local.encoder import Encoder
@@ -64,29 +67,33 @@ def learn(
     old = [one for one in learned.read(path) if one.topic in known]
     all_rows = learned.merged(old, new)
     with progress("learning", None):
-        found = learned.measure(Encoder(), all_rows, known)
-    shares = f"{found.before:.2f} of their topics right before, {found.after:.2f} after"
-    if found.after < found.before:
+        found = learned.compare(Encoder(), cache_dir(settings), old, all_rows, known)
+    how = (
+        f"on {found.held} tickets kept back, {found.before:.2f} of their topics right by the model in use, "
+        f"{found.after:.2f} by the new one ({found.gained} gained, {found.lost} lost); confidence off by "
+        f"{found.brier_before:.3f} before and {found.brier_after:.3f} after (Brier), "
+        f"{found.stated_after:.2f} stated on average"
+    )
+    if apply and not found.better:
+        what = "make the model worse" if found.worse else "not make the model better"
         raise InputError(
-            f"nothing was learned from {found.rows} tickets, they would make the model worse ({shares}); "
+            f"nothing was learned from {found.taught} tickets, they would {what}: {how}; "
             "look whether their topics fit what routes.toml says of them"
         )
-    learned.keep(path, all_rows)
+    if apply:
+        learned.keep(path, all_rows)
     corrected = sum(one.corrected for one in all_rows)
     if json:
         print_json(
-            {
-                "rows": found.rows,
-                "corrected": corrected,
-                "topics": dict(sorted(Counter(one.topic for one in all_rows).items())),
-                "folds": found.folds,
-                "before": round(found.before, 4),
-                "after": round(found.after, 4),
-                "file": str(path),
-            }
+            {"corrected": corrected, "topics": dict(sorted(Counter(one.topic for one in all_rows).items()))}
+            | {name: round(value, 4) for name, value in asdict(found).items()}
+            | {"better": found.better, "applied": apply, "file": str(path)}
         )
+        return
+    said = f"{found.taught} tickets teach ({corrected} of all with a topic that a person gave): {how}"
+    if apply:
+        say(f"{said}; taken up, in force from the next start")
+    elif found.better:
+        say(f"{said}; better: `triage learn --apply` would take it up; nothing was changed")
     else:
-        say(
-            f"learned from {found.rows} tickets ({corrected} with a topic that a person gave): {shares} "
-            f"({found.folds}-fold cross-validation); in force from the next start"
-        )
+        say(f"{said}; not better: --apply would refuse it; nothing was changed")

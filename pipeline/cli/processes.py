@@ -9,6 +9,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -146,11 +147,12 @@ def watch() -> None:
 
 
 def _start() -> Settings:
-    from pipeline.logging import configure
+    from pipeline.logging import configure, take_over
     from pipeline.settings import load
 
     settings = load()
     configure(settings.log_format, settings.log_level)
+    take_over()
     return settings
 
 
@@ -310,7 +312,7 @@ def _web_parts(parts: Parts, hints: Hints) -> Any:
         hint=hint,
         ready={"database": database_answers, "broker": hints.check},
         inbox_names=tuple(parts.inboxes),
-        report=lambda week: weekly_report(parts.settings, parts.store, parts.routes, week),
+        report=partial(weekly_report, parts.settings, parts.store, parts.routes),
         second_factors=second_factors(parts.settings, parts.store),
         single_sign_on=single_sign_on(parts.settings),
         zone=parts.settings.zone,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ def register(app: typer.Typer) -> None:
     table = typer.Typer(help="The routing table as people read it.", invoke_without_command=True)
     table.callback()(routes)
     table.command("try")(try_routes)
+    table.command("curve")(curve_of_routes)
     app.add_typer(table, name="routes")
 
 
@@ -69,18 +71,46 @@ def try_routes(
     since: Annotated[str, typer.Option(help="how far back, like 7d or 12h")] = "7d",
     json: Json = False,
 ) -> None:
-    """What another table would have done with past tickets: each message's stored reading, decided anew."""
-    from pipeline.assembly import open_store
-    from pipeline.routing.reading import read
-    from pipeline.triage.dry_run import dry_run, hours_back
+    """What another table would have done with past tickets: each message's stored reading, decided anew.
 
-    try:
-        start = hours_back(since)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    result = dry_run(open_store(), read(file), start)
+    With the change in cost, and what is known of the rewrite rate of drafts for tickets like those that would move.
+    """
+    from pipeline.assembly import open_routes, open_store
+    from pipeline.learning.trying import try_table
+    from pipeline.routing.reading import read
+    from pipeline.settings import load
+
+    settings = load()
+    other = read(file)
+    result = try_table(open_store(settings), open_routes(settings), other, _since(since))
     if json:
         print_json(result.to_json())
         return
     for line in result.lines():
         say(line)
+
+
+def curve_of_routes(
+    since: Annotated[str, typer.Option(help="how far back, like 28d or 12h")] = "28d", json: Json = False
+) -> None:
+    """The trade-off: each escalation threshold against cost and the rewrite rate that is to be expected."""
+    from pipeline.assembly import open_routes, open_store
+    from pipeline.learning.curves import lines, stored_curve
+    from pipeline.settings import load
+
+    settings = load()
+    found = stored_curve(open_store(settings), open_routes(settings), _since(since))
+    if json:
+        print_json(found.to_json())
+        return
+    for line in lines(found):
+        say(line)
+
+
+def _since(text: str) -> datetime:
+    from pipeline.triage.dry_run import hours_back
+
+    try:
+        return hours_back(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--since") from None

@@ -33,6 +33,7 @@ TICKET_WORDS = _words_in(
     "(((subject || ' ') || COALESCE(customer_name, '')) || ' ') || COALESCE(customer_address, '')"
 )
 MESSAGE_WORDS = _words_in("text")
+UNTRIMMED = "trimmed_at IS NULL OR trimmed_at < updated_at"
 FIELD_WORDS = _words_in("jsonb_path_query_array(fields, '$.*[*].*'::jsonpath)::text")
 
 
@@ -62,6 +63,13 @@ raw_messages = sa.Table(
     sa.Column("times_seen", sa.Integer, nullable=False, default=1),
     sa.UniqueConstraint("sha256"),
     sa.Index("ix_raw_messages_state", "state", "received_at"),
+    sa.Index(
+        "ix_raw_messages_kept",
+        "received_at",
+        "id",
+        sqlite_where=sa.text("body IS NOT NULL"),
+        postgresql_where=sa.text("body IS NOT NULL"),
+    ),
 )
 
 imap_folders = sa.Table(
@@ -151,6 +159,14 @@ tickets = sa.Table(
     sa.Column(
         "confirmed_by", Id, sa.ForeignKey("agents.id"), comment="agreed that the next step may pass a cap"
     ),
+    sa.Column("trimmed_at", UtcTime, comment="when retention took out what machines had said of it"),
+    sa.Index(
+        "ix_tickets_untrimmed",
+        "updated_at",
+        "id",
+        sqlite_where=sa.text(UNTRIMMED),
+        postgresql_where=sa.text(UNTRIMMED),
+    ),
     sa.Index("ix_tickets_due_at", "due_at", "id"),
     sa.Index("ix_tickets_status", "status", "urgency_rank", "id"),
     sa.Index("ix_tickets_customer_address", "customer_address"),
@@ -202,6 +218,7 @@ messages = sa.Table(
     sa.Index("ix_messages_ticket_id", "ticket_id", "id"),
     sa.Index("ix_messages_received_at", "received_at"),
     sa.Index("ix_messages_message_id", "message_id"),
+    sa.Index("ix_messages_raw_id", "raw_id"),
     sa.Index("ix_messages_from_address", "from_address", "received_at"),
     _searched("ix_messages_words", MESSAGE_WORDS),
 )
@@ -225,6 +242,7 @@ attachments = sa.Table(
     sa.Column("inline", sa.Boolean, nullable=False),
     sa.Column("content_id", T),
     sa.Index("ix_attachments_message_id", "message_id"),
+    sa.Index("ix_attachments_sha256", "sha256"),
 )
 
 # --- what machines said ------------------------------------------------------------------------------
@@ -621,6 +639,7 @@ presences = sa.Table(
     sa.Column("agent_id", Id, sa.ForeignKey("agents.id"), primary_key=True),
     sa.Column("seen_at", UtcTime, nullable=False, comment="the last sign of an open page"),
     sa.Column("typing", sa.Boolean, nullable=False, default=False),
+    sa.Index("ix_presences_seen_at", "seen_at"),
 )
 typed_texts = sa.Table(
     "typed_texts",
@@ -732,6 +751,24 @@ ways_out = sa.Table(
     sa.Column("disabled_at", UtcTime, comment="the receiver said 410: nothing is sent there any more"),
     sa.Column("words", T, comment="what the receiver last said"),
 )
+sending = sa.Table(
+    "sending",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False, comment="always 1: there is one row"),
+    sa.Column("store", T, nullable=False, comment="this database and no other, through dumps and restores"),
+    sa.Column(
+        "era", sa.BigInteger, nullable=False, comment="when sending was last released, in microseconds"
+    ),
+    sa.Column("turn", sa.BigInteger, nullable=False, comment="raised before each attempt to send"),
+    sa.Column("beat_at", UtcTime, nullable=False, comment="when somebody last worked on this database"),
+    sa.Column("held_at", UtcTime, comment="null: replies go out"),
+    sa.Column("held_why", T),
+    sa.Column("held_by", T, comment="agent:EMAIL, or null where it came about by itself"),
+    sa.Column("released_at", UtcTime),
+    sa.Column("released_by", T),
+)
+"""One row: whether anything may be sent, and how a database that was set back is known; see `db.sending`."""
+
 moves = sa.Table(
     "moves",
     metadata,

@@ -171,7 +171,8 @@ def _flow_line(line: str) -> list[str]:
     part, width = "", 0
     for word in re.findall(r" *[^ ]+ ?| +", line):
         wide = _width(word)
-        if part and width + wide > WIDTH and part.endswith(" "):
+        # never after "-- " alone: for mail programs what follows such a line is the signature
+        if part and width + wide > WIDTH and part.endswith(" ") and part != "-- ":
             parts.append(part)
             part, width = "", 0
         part, width = part + word, width + wide

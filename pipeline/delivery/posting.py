@@ -19,6 +19,12 @@ MAX_ANSWER_BYTES = 2_000
 TIMEOUT_S = 20.0
 
 
+_WRAPPING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+"""IPv6 addresses whose last 32 bits are an IPv4 address (RFC 6052; RFC 4291, 2.5.5.1)."""
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+"""Each network's own translation, RFC 8215; not every Python counts it as private."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What came back; `words` are the status and the start of the body, fit to be stored and shown."""
@@ -140,8 +146,10 @@ def public(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is None and ip in ipaddress.ip_network("64:ff9b::/96"):
+        if inner is None and any(ip in network for network in _WRAPPING):
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return inner.is_global and not inner.is_multicast
+        if ip.is_site_local or ip in _LOCAL_NAT64:
+            return False
     return ip.is_global and not ip.is_multicast

@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
+from pipeline import tracing
 from pipeline.db import leases
 from pipeline.db.leases import Lease
 from pipeline.db.moves import move
@@ -68,7 +69,9 @@ def deliver(
     claimed = claim(store, lease, sender_of, manners)
     if isinstance(claimed, Delivered):
         return claimed
-    outcome = mailer.send(claimed)  # the network, outside any transaction
+    with tracing.span("send", lease.ticket_id, {"triage.attempt": claimed.attempt}) as span:
+        outcome = mailer.send(claimed)  # the network, outside any transaction
+        span.note({"triage.outcome": type(outcome).__name__.lower()})
     done = _recorded(store, lease, claimed, outcome, manners)
     if keep_copy is not None and isinstance(outcome, Accepted):
         try:

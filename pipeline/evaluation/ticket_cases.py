@@ -205,7 +205,7 @@ def _sent_case(connection: sa.Connection, row: sa.Row[Any], thread: Thread) -> S
     )
 
 
-def as_it_stood(connection: sa.Connection, row: sa.Row[Any], thread: Thread) -> Thread:
+def as_it_stood(connection: sa.Connection, row: Any, thread: Thread) -> Thread:
     """The thread of a draft's ticket as it was for the draft: what came or was learned later is taken out.
 
     `row` has the draft's `ticket_id`, `message_id` and `created_at`, and the `received_at` of its message.

@@ -20,6 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from pipeline import tracing
 from pipeline.db.store import Store
 from pipeline.db.tables import raw_messages
 from pipeline.db.types import now
@@ -193,6 +194,7 @@ def take_readouts(
     on_ticket: OnTicket | None = None,
 ) -> list[Taken]:
     """Record what was parsed; in one transaction if that goes well, one by one if not."""
+    begun = time.monotonic()
     try:
         with store.write() as connection:
             connection = connection.execution_options(**{BATCH: len(readouts) > 1})
@@ -201,6 +203,9 @@ def take_readouts(
         # whichever it was (a race, a ticket in somebody's hands, a value that the database refuses),
         # alone it can wait, or be named
         taken = [_record_alone(store, one, inboxes) for one in readouts]
+    for readout, one in zip(readouts, taken, strict=True):
+        said = {"triage.inbox": readout.inbox, "triage.kind": one.kind}
+        tracing.record("ingest", one.ticket_id, time.monotonic() - begun, said, opens=one.opened)
     if on_ticket is not None:
         for one in taken:
             if one.kind in ("message", "automated") and one.ticket_id is not None:

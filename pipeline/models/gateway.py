@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
+from pipeline import tracing
 from pipeline.db.types import now, seconds
 from pipeline.errors import (
     AllModelsFailed,
@@ -317,6 +318,25 @@ class Gateway:
             error=outcome.error,
             latency_ms=outcome.latency_ms,
             cost_usd=f"{outcome.cost_usd:f}",
+        )
+        usage = outcome.usage or Usage()
+        tracing.record(
+            f"model {entry.context.task}",
+            entry.context.ticket_id,
+            outcome.latency_ms / 1000,
+            {
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": entry.choice.provider,
+                "gen_ai.request.model": entry.choice.name,
+                "gen_ai.usage.input_tokens": usage.input_tokens,
+                "gen_ai.usage.output_tokens": usage.output_tokens,
+                "triage.task": entry.context.task,
+                "triage.role": entry.role,
+                "triage.call": call_id,
+                "triage.outcome": outcome.error_kind or outcome.state,
+                "triage.cost_usd": float(outcome.cost_usd),
+            },
+            failed=outcome.state != "ok",
         )
         if outcome.cost_usd > entry.worst_usd:
             bound.error("cost_above_reservation", reserved_usd=f"{entry.worst_usd:f}")

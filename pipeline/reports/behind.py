@@ -16,7 +16,17 @@ import sqlalchemy as sa
 from pipeline.db.store import Store
 from pipeline.db.tables import messages, model_calls, raw_messages, replies, reviews, second_reads, tickets
 from pipeline.errors import InputError
-from pipeline.reports import cases, escalation, friction, guard, queries, shadows, spending
+from pipeline.reports import (
+    cases,
+    escalation,
+    evidence,
+    failures,
+    friction,
+    guard,
+    queries,
+    shadows,
+    spending,
+)
 from pipeline.reports.cases import Row
 from pipeline.reports.queries import DIMENSIONS, within
 from pipeline.reports.rates import NAMES, REVIEWED, REWRITE
@@ -57,10 +67,13 @@ def behind(
         raise InputError(f"there is no figure {query.get('figure', '')!r} in the report")
     asked = {name: value for name, value in query.items() if name != "figure" and value}
     past = asked.pop("past", "")  # another week than the report's
+    since = asked.pop("since", "")  # that week and all up to this one, as on a scorecard
     unknown = [name for name in asked if name not in figure.takes]
     if unknown:
         raise InputError(f"this figure is not narrowed by {unknown[0]!r}")
     start, end = (Week.parse(past) if past else week).bounds(zone)
+    if since:
+        start = Week.parse(since).bounds(zone)[0]
     if after is not None and not (after.isascii() and after.isdigit() and len(after) < 19):
         raise InputError(f"{after[:40]!r} is no place in this list")
     with store.read() as connection:
@@ -71,6 +84,8 @@ def behind(
     said = ", ".join(f"{_SAID.get(name, name)} {value}" for name, value in asked.items())
     if past:
         said += f"{', ' if said else ''}in {past}"
+    if since:
+        said += f"{', ' if said else ''}since {since}"
     return Behind(
         title=f"{figure.title}: {said}" if said else figure.title,
         heads=figure.show.heads,
@@ -95,14 +110,34 @@ def _ids(
 
 
 def _drafts(connection: sa.Connection, start: datetime, end: datetime, query: Query) -> list[int]:
+    if any(name in query for name in evidence.QUESTIONS):
+        return evidence.ids(connection, start, end, query)
     outcome = query.get("outcome", "")
     wanted = {"reviewed": REVIEWED, "rewrite": REWRITE, "": NAMES}.get(outcome, (outcome,))
     only = {name: value for name, value in query.items() if name in DIMENSIONS}
     return queries.judged_reviews(connection, start, end, wanted, only)
 
 
+def _corrected(connection: sa.Connection, start: datetime, end: datetime, query: Query) -> list[int]:
+    if any(name in query for name in failures.OF_READINGS):
+        return failures.corrected_readings(connection, start, end, query)
+    return queries.corrected_readings(connection, start, end, query.get("field", ""), query.get("by", ""))
+
+
+def _prompt(query: Query) -> list[sa.ColumnElement[bool]]:
+    if "prompt" not in query:
+        return []
+    task, _, digest = query["prompt"].partition(" ")
+    return [model_calls.c.task == task, sa.func.substr(model_calls.c.prompt, 1, 8) == digest]
+
+
 def _calls(start: datetime, end: datetime, query: Query) -> sa.ColumnElement[bool]:
-    named = [model_calls.c[name] == query[name] for name in _CALL_KEY if name in query]
+    named = [model_calls.c[name] == query[name] for name in (*_CALL_KEY, "role") if name in query]
+    named += _prompt(query)
+    if "kind" in query:
+        named.append(sa.func.coalesce(model_calls.c.error_kind, model_calls.c.state) == query["kind"])
+    if "then" in query:
+        named.append(failures.followed_by(query["then"]))
     if query.get("state") == "failed":
         named.append(model_calls.c.state.in_(spending.FAILED))
     return sa.and_(spending.made_in(start, end), *named)
@@ -147,7 +182,10 @@ def _asked(which: friction.Asked) -> Find:
 
 _CALL_KEY = ("route", "task", "model", "provider")
 FIGURES: dict[str, _Figure] = {
-    "drafts": _Figure("Drafts", cases.REVIEWS, _drafts, (*DIMENSIONS, "outcome")),
+    "drafts": _Figure("Drafts", cases.REVIEWS, _drafts, (*DIMENSIONS, "outcome", *evidence.QUESTIONS)),
+    "routine": _Figure(
+        "Routine drafts that were not used", cases.REVIEWS, _drafts, ("prompt", "outcome", "reason")
+    ),
     "over": _Figure(
         "Strong drafts that were not needed",
         cases.REVIEWS,
@@ -165,10 +203,8 @@ FIGURES: dict[str, _Figure] = {
     "corrected": _Figure(
         "Readings that were corrected",
         cases.READINGS,
-        lambda c, start, end, q: queries.corrected_readings(
-            c, start, end, q.get("field", ""), q.get("by", "")
-        ),
-        ("field", "by"),
+        _corrected,
+        ("field", "by", *failures.OF_READINGS),
     ),
     "missed": _Figure(
         "Kept messages that should have been escalated",
@@ -198,7 +234,12 @@ FIGURES: dict[str, _Figure] = {
         ),
         ("role",),
     ),
-    "calls": _Figure("Model calls", cases.CALLS, _ids(model_calls.c.id, _calls), (*_CALL_KEY, "state")),
+    "calls": _Figure(
+        "Model calls",
+        cases.CALLS,
+        _ids(model_calls.c.id, _calls),
+        (*_CALL_KEY, "state", "prompt", "kind", "role", "then"),
+    ),
     "errors": _Figure(
         "Model calls that failed",
         cases.CALLS,
@@ -208,9 +249,11 @@ FIGURES: dict[str, _Figure] = {
                 within(model_calls.c.started_at, start, end),
                 model_calls.c.error_kind == q.get("kind", ""),
                 model_calls.c.model == q.get("model", ""),
+                *(model_calls.c[name] == q[name] for name in ("route",) if name in q),
+                *_prompt(q),
             ),
         ),
-        ("model", "kind"),
+        ("model", "kind", "route", "prompt"),
     ),
     "cap": _Figure(
         "Model calls that counted",

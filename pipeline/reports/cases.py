@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline.db.tables import (
+    comparisons,
     drafts,
     messages,
     model_calls,
@@ -111,6 +112,17 @@ READINGS = Show(
         _moment(row.created_at),
     ),
 )
+# one of two side by side: whoever chooses is not told which model wrote which
+_BLIND = (
+    sa.exists()
+    .where(
+        comparisons.c.ticket_id == drafts.c.ticket_id,
+        comparisons.c.chosen_at.is_(None),
+        sa.or_(comparisons.c.left_id == drafts.c.id, comparisons.c.right_id == drafts.c.id),
+        drafts.c.superseded_at.is_(None),
+    )
+    .correlate(drafts)
+)
 DRAFTS = Show(
     ("subject", "route", "model", "language", "cost", "written", "gave way"),
     sa.select(
@@ -123,16 +135,16 @@ DRAFTS = Show(
         drafts.c.cost_usd,
         drafts.c.created_at,
         drafts.c.superseded_at,
+        _BLIND.label("blind"),
     )
     .join(tickets, tickets.c.id == drafts.c.ticket_id)
     .outerjoin(reviews, reviews.c.draft_id == drafts.c.id),
     drafts.c.id,
     lambda row: (
         row.subject,
-        row.route,
-        row.model,
+        *(("", "not told until one is chosen") if row.blind else (row.route, row.model)),
         row.language,
-        money(row.cost_usd),
+        "" if row.blind else money(row.cost_usd),
         _moment(row.created_at),
         _moment(row.superseded_at),
     ),

@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pipeline.reports.measures import Calls, Report, Spent
+from pipeline.reports.trend import WeekLine
 from pipeline.reports.words import money
 
 if TYPE_CHECKING:
@@ -60,10 +61,10 @@ class Chart:
     height_px: int
     draw: Callable[[Axes, Palette], None]
 
-    def png(self) -> bytes:
-        """On white, 1,200 pixels wide, to be shown at 600."""
+    def png(self, *, dark: bool = False, transparent: bool = False) -> bytes:
+        """1,200 pixels wide, to be shown at 600: on white, on the dark paper, or on whatever lies below."""
         with _DRAWING:
-            return self._drawn("png", LIGHT, transparent=False)
+            return self._drawn("png", DARK if dark else LIGHT, transparent=transparent)
 
     def svg(self, *, dark: bool = False) -> str:
         """Transparent, with its text as text, for a light or a dark page; from `<svg` on."""
@@ -119,7 +120,12 @@ def charts(report: Report) -> tuple[Chart, ...]:
 
 def weeks(report: Report) -> Chart:
     """The rewrite rate of the last weeks with its 95% interval, and how many drafts it is of."""
-    points = [(point.week, point.outcomes.rewrite) for point in report.line]
+    return line(report.line)
+
+
+def line(of: Sequence[WeekLine]) -> Chart:
+    """The rewrite rate week by week, of everything or of one scorecard."""
+    points = [(point.week, point.outcomes.rewrite) for point in of]
     title = f"Rewrite rate, last {len(points)} weeks"
     said = [f"{week[5:]} {share.in_words()}" for week, share in points if share.of]
     alt = f"{title}: {', '.join(said)}." if said else f"{title}: no draft was reviewed in any of them."

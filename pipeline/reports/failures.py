@@ -30,6 +30,8 @@ KINDS = ("draft", "reading", "call")
 FILTERS = ("kind", "prompt", "what", "before", "after")
 MOST_GROUPS = 10
 EXAMPLES = 3
+NOBODY = "nobody"
+"""What stands for the next attempt after a call where none was made: a person has it then."""
 PERSONAL = "fields"
 """The field of a reading whose values are a customer's own: they are listed, and not grouped by."""
 PROMPTS = {"routine": "routine/cheap", "triage": "triage/cheap"}
@@ -43,7 +45,7 @@ class FailureGroup:
 
     `what` is the draft's outcome, the field that was corrected, or the call's error kind. `before` and
     `after`: of a draft nothing and the reject reason; of a reading the values; of a call its role and that of
-    the next attempt ("" where nothing else was asked). `tickets` are the newest.
+    the next attempt, or `NOBODY`. `tickets` are the newest.
     """
 
     kind: str
@@ -158,6 +160,25 @@ def listed(
     return Failures(shown, shown[-1].key if len(rows) > limit else None, int(total))
 
 
+OF_READINGS = ("model", "prompt", "old", "new")
+"""How corrected readings are narrowed beside the field and who corrected it."""
+
+
+def corrected_readings(
+    connection: sa.Connection, start: datetime, end: datetime, query: Mapping[str, str]
+) -> list[int]:
+    """The ids of the week's readings with a correction of that `field`, `by` that kind, from `old` to `new`, by
+    readings of that `model` or `prompt`."""
+    names = {"field": "what", "old": "before", "new": "after", "prompt": "prompt"}
+    only = {names[name]: value for name, value in query.items() if name in names}
+    found = _readings(start, end, only).order_by(None)
+    if "by" in query:
+        found = found.where(corrections.c.by_kind == query["by"])
+    if "model" in query:
+        found = found.where(triages.c.model == query["model"])
+    return sorted({int(row.counted) for row in connection.execute(found)})
+
+
 # --- the three kinds ----------------------------------------------------------------------------------
 
 
@@ -214,16 +235,8 @@ def _readings(start: datetime, end: datetime, only: Mapping[str, str]) -> sa.Sel
 
 
 def _calls(start: datetime, end: datetime, only: Mapping[str, str]) -> sa.Select[Any]:
-    calls, later = model_calls.c, model_calls.alias("later")
-    what = sa.func.coalesce(calls.error_kind, calls.state)
-    same = (later.c.ticket_id == calls.ticket_id, later.c.message_id == calls.message_id)
-    follow = (
-        sa.select(later.c.role)
-        .where(*same, later.c.task == calls.task, later.c.attempt == calls.attempt + 1, later.c.id > calls.id)
-        .order_by(later.c.id)
-        .limit(1)
-        .scalar_subquery()
-    )
+    calls = model_calls.c
+    what, follow = sa.func.coalesce(calls.error_kind, calls.state), _next_role()
     query = _columns(model_calls, calls.started_at, calls.id, calls.task, what, calls.role, follow)
     query = query.add_columns(calls.id.label("counted"), calls.error, calls.prompt_name)
     return query.where(
@@ -232,8 +245,31 @@ def _calls(start: datetime, end: datetime, only: Mapping[str, str]) -> sa.Select
         calls.state.in_(FAILED),
         *_filtered(only, calls.prompt, calls.task, what),
         *([calls.role == only["before"]] if "before" in only else ()),
-        *([follow == only["after"]] if "after" in only else ()),
+        *([followed_by(only["after"])] if "after" in only else ()),
     )
+
+
+def followed_by(role: str) -> sa.ColumnElement[bool]:
+    """Calls after which an attempt of that role was made for the same answer, or none (`NOBODY`)."""
+    return _next_role() == role
+
+
+def _next_role() -> sa.ColumnElement[str]:
+    calls, later = model_calls.c, model_calls.alias("later")
+    follow = (
+        sa.select(later.c.role)
+        .where(
+            later.c.ticket_id == calls.ticket_id,
+            later.c.message_id == calls.message_id,
+            later.c.task == calls.task,
+            later.c.attempt == calls.attempt + 1,
+            later.c.id > calls.id,
+        )
+        .order_by(later.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return sa.func.coalesce(follow, NOBODY)
 
 
 def _columns(

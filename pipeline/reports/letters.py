@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.reports.charts import Chart, charts
 from pipeline.reports.measures import Report
-from pipeline.reports.tables import Table, sections, summary
+from pipeline.reports.movers import Movers, words
+from pipeline.reports.suggested import Evidence, Suggestion
+from pipeline.reports.tables import Cell, Table, sections, summary
 from pipeline.reports.weeks import zone_of
 
 if TYPE_CHECKING:
@@ -49,6 +51,15 @@ class _Figure:
 
 
 @dataclass(frozen=True)
+class _ToDo:
+    """A suggestion: its sentence, what shows it, and what it should bring."""
+
+    title: str
+    evidence: tuple[_Figure, ...]
+    effect: str
+
+
+@dataclass(frozen=True)
 class _Part:
     """A table of the mail with its columns chosen; `more` rows are on the page only."""
 
@@ -67,10 +78,12 @@ def letter(report: Report, *, public_url: str) -> Written:
     zone = zone_of(report.zone)
     known = {
         "report": report,
-        "page": f"{url}/reports/{report.week}",
+        "page": f"{url}/reports?week={report.week}",
         "start": report.start.astimezone(zone),
         "end": report.end.astimezone(zone),
         "summary": summary(report),
+        "moved": _moved(report),
+        "to_do": _to_do(report, url),
         "charts": {chart.name: chart for chart in drawn},
         "tables": {part.title: part for part in _parts(report, url)},
     }
@@ -91,6 +104,32 @@ def subject(report: Report) -> str:
     return f"Support week {report.week}: {what}"
 
 
+def _moved(report: Report) -> list[str]:
+    """The groups that moved beyond chance, each with its likely cause, in a sentence."""
+    found = getattr(report, "movers", None)
+    if not isinstance(found, Movers):
+        return []
+    weeks = f"in the {len(found.weeks)} weeks before"
+    return [
+        f"{' · '.join(mover.key)}: {mover.now.in_words()}, {mover.before.in_words()} {weeks}; {words(mover)}. "
+        f"Likely cause: {mover.why}."
+        for mover in found.groups
+    ]
+
+
+def _to_do(report: Report, url: str) -> list[_ToDo]:
+    return [
+        _ToDo(each.title, tuple(_figure(one, report, url) for one in each.evidence), each.effect)
+        for each in getattr(report, "suggestions", ())
+        if isinstance(each, Suggestion)
+    ]
+
+
+def _figure(cell: Cell | Evidence, report: Report, url: str) -> _Figure:
+    link = f"{url}/reports/cases?week={report.week}&{cell.behind}" if cell.behind else None
+    return _Figure(cell.text, link)
+
+
 def _pictures(drawn: tuple[Chart, ...]) -> dict[str, bytes]:
     return {chart.name: chart.png() for chart in drawn}
 
@@ -102,16 +141,11 @@ def _parts(report: Report, url: str) -> list[_Part]:
 def _part(table: Table, report: Report, url: str) -> _Part:
     places = [table.heads.index(head) for head in COLUMNS[table.title] if head in table.heads]
 
-    def figure(cell: object) -> _Figure:
-        behind = getattr(cell, "behind", None)
-        link = f"{url}/reports/cases?week={report.week}&{behind}" if behind else None
-        return _Figure(str(getattr(cell, "text", cell)), link)
-
     return _Part(
         title=table.title,
         note=table.note,
         heads=tuple(table.heads[n] for n in places),
-        rows=tuple(tuple(figure(row[n]) for n in places) for row in table.rows[:MOST_ROWS]),
+        rows=tuple(tuple(_figure(row[n], report, url) for n in places) for row in table.rows[:MOST_ROWS]),
         words=min(table.words, len(places)),
         more=max(0, len(table.rows) - MOST_ROWS),
     )

@@ -11,20 +11,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from pipeline.db.store import Store
 from pipeline.db.types import now
 from pipeline.models.base import Choice
-from pipeline.reports import queries, spending, trend
+from pipeline.reports import failures, queries, spending, trend
 from pipeline.reports.escalation import Escalation, escalation
+from pipeline.reports.failures import FailureGroup
 from pipeline.reports.friction import Friction, friction, reopened
 from pipeline.reports.guard import QUICK_S, Desk, Guard, desk, guard, worked
+from pipeline.reports.movers import Movers, movers
+from pipeline.reports.pairs import Diff, Pair, pairs
 from pipeline.reports.rates import Outcomes, Share
 from pipeline.reports.shadows import Missed, missed_escalations
 from pipeline.reports.spending import Calls, Costs, Spent
+from pipeline.reports.suggestions import Suggestion, suggestions
 from pipeline.reports.trend import LINE_WEEKS, Cut, Group, WeekLine
 from pipeline.reports.weeks import Week
-from pipeline.routing.table import Budgets
+from pipeline.routing.table import Budgets, Routes
 
 CUTS: tuple[tuple[str, ...], ...] = (
     ("topic", "route"),
@@ -85,6 +90,10 @@ class Report:
     only: dict[str, str] = field(default_factory=dict)
     by: tuple[str, ...] = ()
     late: int = 0
+    movers: Movers | None = None
+    pairs: tuple[Pair, ...] = ()
+    cheap_failures: tuple[FailureGroup, ...] = ()
+    suggestions: tuple[Suggestion, ...] = ()
 
 
 def report(
@@ -99,13 +108,18 @@ def report(
     only: Mapping[str, str] | None = None,
     strong: Choice | None = None,
     quick_s: float = QUICK_S,
+    diff: Diff | None = None,
+    routes: Routes | None = None,
+    prompts: Path | None = None,
 ) -> Report:
     """Compute the week.
 
     `thresholds` are the edit shares that were in force, kept with the report. `by` is a breakdown of the
     rewrite rate beyond `CUTS`: one or two of `queries.DIMENSIONS` and "week"; `only` filters it by dimension.
     `strong` is the model of strong drafts, for what all-strong had cost; approvals within `quick_s` of
-    opening count as quick. Raises `InputError` for a dimension that there is not.
+    opening count as quick. `diff` tells the most rewritten pairs apart; `routes` and the folder `prompts` are
+    what suggestions would change, without `routes` there are none. Raises `InputError` for a dimension that
+    there is not.
     """
     wanted, filters = trend.check_by(by), trend.check_only(only or {})
     made_at = made_at or now()
@@ -163,6 +177,12 @@ def report(
             only=filters,
             by=wanted,
             late=late,
+            movers=movers(connection, week, zone, filters),
+            pairs=pairs(connection, start, end, diff, filters),
+            cheap_failures=failures.grouped(connection, start, end),
+            suggestions=suggestions(connection, start, end, routes, prompts, calls, call_errors)
+            if routes
+            else (),
         )
 
 
@@ -175,11 +195,15 @@ __all__ = [
     "Cut",
     "Desk",
     "Escalation",
+    "FailureGroup",
     "Friction",
     "Group",
     "Guard",
+    "Movers",
+    "Pair",
     "Report",
     "Spent",
+    "Suggestion",
     "WeekLine",
     "report",
 ]

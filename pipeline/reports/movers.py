@@ -34,8 +34,8 @@ GROUPS: tuple[tuple[str, ...], ...] = (
 MOST_MOVERS = 8
 MOST_CAUSES = 3
 CHANCE = 0.05
-"""False discoveries allowed among the groups that are shown (Benjamini and Hochberg), and the level at which a
-cause's own drafts must differ from the others."""
+"""False discoveries allowed among the groups of a breakdown that are shown (Benjamini and Hochberg), and the
+level at which a cause's own drafts must differ from the others."""
 EXPLAINS = 0.3
 """The part of a group's change that a cause must account for to be named."""
 NO_CAUSE = "no cause seen in the rows"
@@ -230,12 +230,13 @@ class _Group:
 
 
 def _beyond_chance(groups: Sequence[_Group]) -> list[_Group]:
-    """Those whose change is more than chance, the number of groups that were looked at allowed for."""
-    ordered = sorted(groups, key=lambda group: group.chance)
-    last = max(
-        (n for n, each in enumerate(ordered, 1) if each.chance <= CHANCE * n / len(ordered)), default=0
-    )
-    return ordered[:last]
+    """Those whose change is more than chance; of each breakdown, the number of its groups is allowed for."""
+    found: list[_Group] = []
+    for by in GROUPS:
+        ordered = sorted((each for each in groups if each.by == by), key=lambda group: group.chance)
+        ranks = [n for n, each in enumerate(ordered, 1) if each.chance <= CHANCE * n / len(ordered)]
+        found += ordered[: max(ranks, default=0)]
+    return found
 
 
 def _told_once(groups: Iterable[_Group]) -> list[_Group]:
@@ -301,6 +302,10 @@ def _taken_over(
     left = _share(c for c in now if not is_new(c))
     ahead = (_value(left) - _value(group.before)) / group.change
     if not left.small and ahead > 0.5 and chance(left, group.before) < CHANCE:
+        return
+    # nor may the new kind have fared otherwise before this week: then something else happened since
+    earlier, today = _share(c for c in old if is_new(c)), _share(c for c in now if is_new(c))
+    if not earlier.small and chance(earlier, today) < CHANCE:
         return
     explains = _explains(group, is_new, lambda cell: own(cell) and value(cell) == was)
     if explains is None:

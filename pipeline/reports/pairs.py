@@ -64,19 +64,29 @@ def pairs(
     connection: sa.Connection,
     start: datetime,
     end: datetime,
-    diff: Diff,
+    diff: Diff | None,
     only: Mapping[str, str] | None = None,
     limit: int = MOST,
 ) -> tuple[Pair, ...]:
     """Rewritten drafts first, the largest edit share first; then replaced, then rejected ones, the latest first.
 
-    What was sent in place of a rejected draft is the next reply to the same message.
+    Without `diff` they have no pieces. What was sent in place of a rejected draft is the next reply to the
+    same message.
     """
     found: list[sa.Row[Any]] = []
     for outcome in ("rewritten", "replaced", "rejected"):
         if len(found) < limit:
             found += connection.execute(_query(start, end, outcome, only or {}).limit(limit - len(found)))
     return tuple(_pair(connection, row, diff) for row in found)
+
+
+def heading(pair: Pair) -> str:
+    """Ticket 12: rewritten, 83% changed; refund, de, strong route, big, draft e5f6a7b8."""
+    changed = "" if pair.edit_share is None else f", {pair.edit_share:.0%} changed"
+    because = [each for each in ((pair.reject_reason or "").replace("_", " "), pair.note) if each]
+    why = f" ({': '.join(because)})" if because else ""
+    what = f"{pair.topic}, {pair.language}, {pair.route} route, {pair.model}, {pair.prompt}"
+    return f"Ticket {pair.ticket_id}: {pair.outcome}{changed}{why}; {what}"
 
 
 def _query(start: datetime, end: datetime, outcome: str, only: Mapping[str, str]) -> sa.Select[Any]:
@@ -95,10 +105,10 @@ def _query(start: datetime, end: datetime, outcome: str, only: Mapping[str, str]
     return query.order_by(share.desc(), reviews.c.decided_at.desc(), reviews.c.id.desc())
 
 
-def _pair(connection: sa.Connection, row: sa.Row[Any], diff: Diff) -> Pair:
+def _pair(connection: sa.Connection, row: sa.Row[Any], diff: Diff | None) -> Pair:
     sent = row.sent_text if row.sent_text is not None else _sent_after(connection, row)
     draft, sent = _cut(row.text), None if sent is None else _cut(sent)
-    pieces = () if sent is None else diff(draft, sent, row.language)
+    pieces = () if sent is None or diff is None else diff(draft, sent, row.language)
     return Pair(
         **{name: getattr(row, name) for name in ("ticket_id", "review_id", "decided_at", "outcome")},
         **{name: getattr(row, name) for name in ("edit_share", "reject_reason", "note")},
@@ -128,4 +138,4 @@ def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 2] + " …"
 
 
-__all__ = ["Diff", "Pair", "Piece", "Run", "pairs"]
+__all__ = ["Diff", "Pair", "Piece", "Run", "heading", "pairs"]

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,6 +15,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.reports.export import safe_cell
 from pipeline.reports.measures import Report
+from pipeline.reports.pairs import heading
 from pipeline.reports.rates import Outcomes, Share
 from pipeline.reports.tables import Table, sections, summary
 from pipeline.reports.weeks import Week
@@ -35,6 +37,7 @@ def markdown(report: Report) -> str:
         "",
         *[f"{line}  " for line in summary(report)],
         "",
+        *_to_do(report),
     ]
     for table in sections(report):
         lines += [f"## {table.title}", ""]
@@ -47,7 +50,42 @@ def markdown(report: Report) -> str:
                 *["| " + " | ".join(_cell(cell.text) for cell in row) + " |" for row in table.rows],
                 "",
             ]
+    lines += _rewritten(report)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _to_do(report: Report) -> list[str]:
+    lines = ["## What to do", ""] if report.suggestions else []
+    for number, each in enumerate(report.suggestions, 1):
+        lines += [f"{number}. **{_cell(each.title)}** Expected: {_cell(each.effect)}.", ""]
+        lines += [*(f"   - {_cell(said.text)}" for said in each.evidence), ""]
+        lines += ["   ```diff", *(f"   {line}" for line in each.diff.splitlines()), "   ```", ""]
+    return lines
+
+
+def _rewritten(report: Report) -> list[str]:
+    """The pairs as quotes: what was taken out struck through, what was put in bold."""
+    marks = {"removed": "~~", "added": "**", "same": ""}
+    lines = ["## The most rewritten drafts", ""] if report.pairs else []
+    for pair in report.pairs:
+        text = "".join(_marked(piece.text, marks[piece.kind]) for piece in pair.pieces)
+        text = text or _cell_lines(pair.draft if pair.sent is None else pair.sent)
+        lines += [f"{_cell(heading(pair))}{'; nothing was sent' if pair.sent is None else ''}", ""]
+        lines += [*(f"> {line}" for line in text.splitlines()), ""]
+    return lines
+
+
+def _marked(text: str, mark: str) -> str:
+    """A mark holds within its line, and next to no space."""
+    parts = re.split(r"(\s*\n\s*)", _cell_lines(text))
+    return "".join(
+        re.sub(r"^(\s*)(.*?)(\s*)$", rf"\1{mark}\2{mark}\3", part) if part.strip() and mark else part
+        for part in parts
+    )
+
+
+def _cell_lines(text: str) -> str:
+    return re.sub(r"([\\`*_~<|\[\]#>])", r"\\\1", text)
 
 
 def html(report: Report) -> str:
@@ -67,6 +105,7 @@ def html(report: Report) -> str:
         tables=sections(report),
         line=_points(report),
         days=_days(report),
+        heading=heading,
     )
 
 

@@ -19,7 +19,9 @@ def summary(report: Report) -> list[str]:
     what = f"Rewrite rate of {filters(report.only)}" if report.only else "Rewrite rate"
     found = [f"{what}: {rewrite.with_interval() if rewrite.of else 'no draft was reviewed'}; {beside}."]
     found.append(_change(report))
-    found += [said for said in (_rubber(report), _worst(report.cuts[0]), _late(report)) if said]
+    found += [
+        said for said in (_rubber(report), _worst(report.cuts[0]), _moved(report), _late(report)) if said
+    ]
     counts = report.counts
     found.append(
         f"In: {many(counts['messages'], 'message')} ({counts['from_people']:,} from people, "
@@ -93,6 +95,16 @@ def _worst(cut: Cut) -> str | None:
     worst = max(large, key=lambda group: group.outcomes.rewrite.value or 0.0)
     topic, route = worst.key
     return f"Most rewritten: {topic} on the {route} route, {worst.outcomes.rewrite.in_words()}."
+
+
+def _moved(report: Report) -> str | None:
+    if report.movers is None or not report.movers.groups:
+        return None
+    most = report.movers.groups[0]
+    return (
+        f"Moved most: {', '.join(most.key)}, {most.before.in_words()} → {most.now.in_words()}; "
+        f"{'likely cause: ' if most.causes else ''}{most.why}."
+    )
 
 
 def _late(report: Report) -> str | None:

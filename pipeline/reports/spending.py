@@ -76,9 +76,10 @@ def made_in(start: datetime, end: datetime) -> sa.ColumnElement[bool]:
 
 
 def calls(
-    connection: sa.Connection, start: datetime, end: datetime
+    connection: sa.Connection, start: datetime, end: datetime, *more: sa.ColumnElement[bool]
 ) -> tuple[tuple[Calls, ...], tuple[tuple[str, str, int], ...]]:
-    """The ledger by route, task and model, the dearest first; and its failures by model and kind."""
+    """The ledger by route, task and model, the dearest first; and its failures by model and kind. `more` are
+    further conditions on `model_calls`."""
     key = [model_calls.c.route, model_calls.c.task, model_calls.c.model, model_calls.c.provider]
     sums = (
         sa.select(
@@ -90,13 +91,13 @@ def calls(
             sa.func.coalesce(sa.func.sum(model_calls.c.output_tokens), 0).label("output_tokens"),
             sa.func.sum(model_calls.c.cost_usd).label("cost"),
         )
-        .where(made_in(start, end))
+        .where(made_in(start, end), *more)
         .group_by(*key)
     )
     latencies: dict[tuple[str, ...], list[tuple[float, int]]] = defaultdict(list)
     histogram = (
         sa.select(*key, model_calls.c.latency_ms, sa.func.count())
-        .where(made_in(start, end), model_calls.c.state == "ok", model_calls.c.latency_ms.is_not(None))
+        .where(made_in(start, end), model_calls.c.state == "ok", model_calls.c.latency_ms.is_not(None), *more)
         .group_by(*key, model_calls.c.latency_ms)
     )
     for row in connection.execute(histogram):
@@ -120,7 +121,7 @@ def calls(
         )
     errors = connection.execute(
         sa.select(model_calls.c.model, model_calls.c.error_kind, sa.func.count())
-        .where(within(model_calls.c.started_at, start, end), model_calls.c.error_kind.is_not(None))
+        .where(within(model_calls.c.started_at, start, end), model_calls.c.error_kind.is_not(None), *more)
         .group_by(model_calls.c.model, model_calls.c.error_kind)
     )
     return (

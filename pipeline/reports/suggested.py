@@ -20,7 +20,8 @@ from pipeline.reports.spending import Calls
 from pipeline.reports.words import money
 from pipeline.routing.table import Routes
 
-ENOUGH = 20
+ENOUGH = 15
+"""Cases below which nothing is suggested, however far apart the shares are."""
 FAILING = 0.05
 """The lower bound of a share of failed calls, rejections or corrections from which something is suggested."""
 
@@ -110,20 +111,20 @@ class Looked:
             )  # fmt: skip
 
     def in_words(self, saved: float, cost_usd: Decimal | None) -> str:
-        """Rewrite rate about 21% → 18% (9 of 300 drafts less); models about $1.20 a week more."""
+        """Rewrite rate about 21% → 18% (9 fewer of 300 drafts rewritten a week); models about $1.20 more a week."""
         now = evidence.share(self.rows)
         value = now.value or 0.0
         then = max(0.0, value - saved / now.of) if now.of else 0.0
-        less = f"{abs(saved):.0f} of {many(now.of, 'draft')} {'less' if saved >= 0 else 'more'}"
-        return f"rewrite rate about {value:.0%} → {then:.0%} ({less} a week); {dollars(cost_usd)}"
+        less = f"{abs(saved):.0f} {'fewer' if saved >= 0 else 'more'} of {many(now.of, 'draft')} rewritten a week"
+        return f"rewrite rate about {value:.0%} → {then:.0%} ({less}); {dollars(cost_usd)}"
 
 
 def dollars(cost_usd: Decimal | None) -> str:
     if cost_usd is None:
         return "what it costs is not known from the rows"
-    if abs(cost_usd) < Decimal("0.005"):
+    if abs(cost_usd) < Decimal("0.01"):
         return "it costs nothing to speak of"
-    return f"models about {money(abs(cost_usd))} a week {'more' if cost_usd > 0 else 'less'}"
+    return f"models about {money(abs(cost_usd))} {'more' if cost_usd > 0 else 'less'} a week"
 
 
 def link(figure: str, **question: str) -> str:

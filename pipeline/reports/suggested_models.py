@@ -75,7 +75,7 @@ def _swapped(
         (said, Evidence(f"calls of {backup} that failed: {other.with_interval()}")),
         saved,
         cost,
-        f"about {saved:.0f} of {many(mine.calls, 'call')} a week less that fail; {dollars(cost)}",
+        f"about {saved:.0f} fewer of {many(mine.calls, 'call')} a week fail; {dollars(cost)}",
     )
 
 

@@ -33,7 +33,7 @@ def _escalate(week: Looked, text: str) -> Iterator[Suggestion]:
     for topic in week.routes.topics:
         cheap = week.share(route="cheap", topic=topic)
         own = week.share(route="strong", topic=topic)
-        other = own if not own.small else strong
+        other = own if own.of >= ENOUGH else strong
         always = topic in costly and costly[topic].over is None
         if always or cheap.of < ENOUGH or other.small or low(cheap) <= high(other):
             continue
@@ -122,8 +122,11 @@ def _raised(week: Looked, text: str, gauge: str, key: str, now: float) -> Iterat
         new = round(now + step, 2)
         asked = {"route": "cheap", "gauge": gauge, "sure": f"{now:.2f}-{new:.2f}"}
         cheap = week.share(**asked)
+        surer = week.share(**asked | {"sure": f"{new:.2f}-1.01"})
         if new > 0.99 or cheap.of < ENOUGH or strong.small or low(cheap) <= high(strong):
             continue
+        if surer.small or low(cheap) <= high(surer):
+            continue  # then it is not the confidence that they have in common
         yield from week.made(
             "threshold",
             f"Raise {key} from {now:.2f} to {new:.2f}: routine drafts just above it are rewritten.",
@@ -132,6 +135,10 @@ def _raised(week: Looked, text: str, gauge: str, key: str, now: float) -> Iterat
                 Evidence(
                     f"routine drafts with a confidence from {now:.2f} to {new:.2f}: {cheap.with_interval()} rewritten",
                     about(cheap, **asked, outcome="rewrite"),
+                ),
+                Evidence(
+                    f"routine drafts with a higher one: {surer.with_interval()} rewritten",
+                    about(surer, **asked | {"sure": f"{new:.2f}-1.01"}, outcome="rewrite"),
                 ),
                 Evidence(
                     f"strong drafts in all: {strong.with_interval()} rewritten",

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from pipeline.db.reviews import REASONS
+from pipeline.reports.failures import PERSONAL, FailureGroup
 from pipeline.reports.measures import Cut, Report
+from pipeline.reports.movers import Movers
 from pipeline.reports.rates import NAMES, SMALL, Outcomes, Share, many
 from pipeline.reports.sentences import summary
 from pipeline.reports.spending import Spent
@@ -46,10 +48,12 @@ def sections(report: Report) -> list[Table]:
     # a cut with one group says what the headline says
     found = [_cut(report, cut) for n, cut in enumerate(cuts) if n == 0 or len(cut.groups) > 1]
     found[1:1] = [_failures(report), _money(report), _calls(report)]
+    if report.movers is not None:
+        found[1:1] = [_movers(report, report.movers)]
     found.append(_escalation(report))
     if report.shadows:
         found.append(_shadows(report))
-    found += [_corrected(report), _friction(report), _guard(report), _desk(report)]
+    found += [_corrected(report), _cheap_failures(report), _friction(report), _guard(report), _desk(report)]
     if report.spent:
         found.append(_spent(report))
     if report.call_errors:
@@ -111,6 +115,28 @@ def _cut(report: Report, cut: Cut) -> Table:
         note="" if rows else "No draft was judged.",
         words=len(cut.by),
     )
+
+
+def _movers(report: Report, found: Movers) -> Table:
+    rows = []
+    for mover in ([found.whole] if found.whole else []) + list(found.groups):
+        named = report.only | dict(zip(mover.by, mover.key, strict=True))
+        all_alike = mover is found.whole and not found.beyond_chance
+        rows.append(
+            (
+                Cell(", ".join(mover.key) or "all drafts"),
+                Cell("within chance" if all_alike else mover.why),
+                _share(mover.now, "drafts", **named, outcome="rewrite"),
+                Cell(mover.before.in_words()),
+                *(Cell(f"{round(100 * each):+d}") for each in (mover.change, mover.mix, mover.rate)),
+            )
+        )
+    note = f"Against {found.weeks[0]} to {found.weeks[-1]} together; groups of which the change is more than chance. "
+    note += "Points of mix: easier and harder parts have other shares; of rate: the parts themselves changed."
+    if not found.groups:
+        note = f"Against {found.weeks[0]} to {found.weeks[-1]} together: no group moved beyond chance."
+    heads = ("drafts", "likely cause", "this week", "before", "points", "of it mix", "of it rate")
+    return Table("What moved the rewrite rate", heads, tuple(rows), note, words=2)
 
 
 def _weeks(report: Report) -> Table:
@@ -254,6 +280,36 @@ def _corrected(report: Report) -> Table:
     note = f"Of {many(report.read, 'message')} that the cheap route read this week"
     note += ":" if rows else ", none was corrected."
     return Table("Corrections of the cheap route", ("field", "by", "corrected"), rows, note, words=2)
+
+
+def _cheap_failures(report: Report) -> Table:
+    rows = tuple(
+        (
+            *_words(_CHEAP[group.kind].format(what=group.what.replace("_", " ")), group.prompt),
+            *_words(group.before.replace("_", " "), group.after.replace("_", " ")),
+            Cell(f"{group.count:,}", _behind_failures(group)),
+        )
+        for group in report.cheap_failures
+    )
+    heads = ("what", "prompt", "from", "to, or why", "cases")
+    note = "" if rows else "Nothing of the cheap route failed or was corrected."
+    return Table("Where the cheap route failed", heads, rows, note, words=4)
+
+
+_CHEAP = {"draft": "routine draft {what}", "reading": "{what} corrected", "call": "call failed: {what}"}
+
+
+def _behind_failures(group: FailureGroup) -> str | None:
+    if (group.kind, group.what) == ("draft", "rejected") and not group.after:
+        return None  # nobody said why: there is no list of these alone
+    if group.kind == "reading" and group.what != PERSONAL and not (group.before and group.after):
+        return None
+    if group.kind == "draft":
+        return query("routine", prompt=group.prompt, outcome=group.what, reason=group.after)
+    if group.kind == "reading":
+        return query("corrected", field=group.what, prompt=group.prompt, old=group.before, new=group.after)
+    asked = {"route": "cheap", "state": "failed", "kind": group.what}
+    return query("calls", **asked, prompt=group.prompt, role=group.before, then=group.after)
 
 
 # --- people -------------------------------------------------------------------------------------------

@@ -187,7 +187,8 @@ def refuse_poor(password: str) -> None:
 
 
 def set_password(store: Store, agent_id: int, password: str, *, by: str | None = None) -> None:
-    """Store the password's argon2id hash; every session and unused link of the account ends.
+    """Store the password's argon2id hash; every session and unused link of the account ends, and its API token:
+    a session that somebody stole could have made one.
 
     `by` says who, where it is not the account's owner.
     """
@@ -197,7 +198,7 @@ def set_password(store: Store, agent_id: int, password: str, *, by: str | None =
         email = connection.execute(
             agents.update()
             .where(agents.c.id == agent_id, agents.c.disabled_at.is_(None))
-            .values(password_hash=hashed)
+            .values(password_hash=hashed, api_token_hash=None)
             .returning(agents.c.email)
         ).scalar_one_or_none()
         if email is None:

@@ -26,6 +26,10 @@ WHATS = {
     "totp_off": "turned the second factor off",
     "sso_on": "connected single sign-on",
     "sso_off": "disconnected single sign-on",
+    "proposal_approved": "approved a proposal",
+    "proposal_dismissed": "dismissed a proposal",
+    "sending_held": "held all sending",
+    "sending_released": "released sending",
 }
 """What is recorded, as people read it."""
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from pipeline import tracing
 from pipeline.db.moves import move, touch
 from pipeline.db.moves import note as write_down
 from pipeline.db.reviews import open_review
@@ -201,10 +202,10 @@ class Desk:
         if not_needed and (row.draft is None or row.draft["route"] != "strong"):
             raise InputError("only a strong draft can be marked as not needed")
         text = clean_text(text)
+        refuse_blocked(connection, row, text)
         measured: outcomes.Measured | None = None
         if row.draft is not None:
             if action != "replace":
-                refuse_blocked(row.draft, text)
                 measured = outcomes.measure(row.draft["text"], text, row.draft["language"], self.thresholds)
             else:
                 measured = outcomes.Measured(outcomes.REPLACED, None, None, "")
@@ -401,12 +402,16 @@ class Desk:
 
 
 def _decided(row: Held, version: int, action: str, measured: outcomes.Measured | None) -> Decided:
+    outcome = measured.outcome if measured else None
+    waited_s = (now() - row.review["opened_at"]).total_seconds()
+    said = {"triage.action": action, "triage.outcome": outcome, "triage.reason": row.review["reason"]}
+    tracing.record("review", row.ticket["id"], waited_s, said)
     return Decided(
         review_id=row.review["id"],
         ticket_id=row.ticket["id"],
         version=version,
         action=action,
-        outcome=measured.outcome if measured else None,
+        outcome=outcome,
         edit_share=measured.edit_share if measured else None,
     )
 

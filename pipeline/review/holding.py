@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from pipeline.db.tables import agents, drafts, messages, moves, reviews, tickets
 from pipeline.db.types import now
 from pipeline.errors import ConflictError, InputError, NotFoundError
 from pipeline.review.agents import Agent
-from pipeline.review.outcomes import Measured
+from pipeline.review.outcomes import Measured, tokens
 
 CLAIM = timedelta(minutes=15)
 """How long a row that somebody took is theirs."""
@@ -95,10 +96,32 @@ def refuse_claimed(connection: sa.Connection, review: sa.RowMapping, agent: Agen
     raise ConflictError(f"{who} has taken ticket {review['ticket_id']} until {until:%H:%M} UTC")
 
 
-def refuse_blocked(draft: sa.RowMapping, text: str) -> None:
-    blocked = [str(reason) for reason in draft["blocked"]]
-    if blocked and " ".join(text.split()) == " ".join(draft["text"].split()):
-        raise InputError(f"the draft may not go out as it stands: {'; '.join(blocked)}")
+def refuse_blocked(connection: sa.Connection, row: Held, text: str) -> None:
+    """Raise `InputError` where a text has the words of a blocked draft of the ticket, whichever way it comes.
+
+    Spaces, capitals, what nobody sees and the marks of a sentence make no other text of it. The row's own draft
+    comes first: what was blocked once and is not any more may go out.
+    """
+    said = _words(text)
+    if row.draft is not None and not row.draft["blocked"] and _words(row.draft["text"]) == said:
+        return
+    found = connection.execute(
+        sa.select(drafts.c.text, drafts.c.blocked).where(drafts.c.ticket_id == row.ticket["id"])
+    )
+    for draft in found:
+        if draft.blocked and _words(draft.text) == said:
+            reasons = "; ".join(str(reason) for reason in draft.blocked)
+            raise InputError(f"the draft may not go out as it stands: {reasons}")
+
+
+_SENTENCE_MARKS = frozenset(".,;:!?…\"'-()")
+_FILLERS = "\u115f\u1160\u3164\uffa0"  # letters by their category, and yet nothing to be seen
+
+
+def _words(text: str) -> str:
+    """What a text says: numbers, signs of money and the like stay, for they make another text of it."""
+    seen = "".join(c for c in text if unicodedata.category(c) != "Cf" and c not in _FILLERS)
+    return "".join(token.casefold() for token in tokens(seen, "") if token not in _SENTENCE_MARKS)
 
 
 def decide(

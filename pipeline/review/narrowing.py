@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -182,6 +182,6 @@ def _moment_and_id(cursor: str) -> tuple[datetime, int]:
         at = datetime.fromisoformat(moment)
         if at.tzinfo is None or len(number) > 18:
             raise ValueError("no zone, or too long for a number of ours")
-        return at, int(number)
-    except ValueError:
+        return at.astimezone(UTC), int(number)
+    except (ValueError, OverflowError):  # the calendar's first and last hours have no UTC
         raise InputError(_BAD_CURSOR) from None

@@ -37,21 +37,29 @@ def clean_text(text: str) -> str:
 def answer_address(
     reply_to: Sequence[Mapping[str, Any]], from_address: str | None, own: Iterable[str] = ()
 ) -> str | None:
-    """Where an answer goes: Reply-To if it is exactly one sound address that is not ours, else From."""
-    ours = {address.lower() for address in own}
+    """Where an answer goes: Reply-To if it is exactly one sound address that is not ours, else From.
+
+    Ours are the `own` addresses with any plus part too: the Reply-To of our replies has one.
+    """
+    ours = {_without_plus(address) for address in own}
 
     def sound(address: object) -> bool:
         return (
             isinstance(address, str)
             and len(address) <= 254
             and bool(_ADDRESS.fullmatch(address))
-            and address.lower() not in ours
+            and _without_plus(address) not in ours
         )
 
     candidates = [entry.get("address") for entry in reply_to]
     if len(candidates) == 1 and sound(candidates[0]):
         return str(candidates[0])
     return from_address if sound(from_address) else None
+
+
+def _without_plus(address: str) -> str:
+    local, _, domain = address.lower().rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
 
 
 def answer_subject(subject: str) -> str:

@@ -11,6 +11,7 @@ they are looked up and what is found is sorted, unless it is more than `COMMON`:
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -189,7 +190,8 @@ def _matches(connection: sa.Connection, filters: Filters) -> sa.ColumnElement[bo
 
 
 def _bounded(search: str) -> str:
-    return " ".join(search.split())[:_LENGTH]
+    """On one line, as long as is looked for, its accents composed as mail and keyboards write them."""
+    return unicodedata.normalize("NFC", " ".join(search.split()))[:_LENGTH]
 
 
 def _asked(search: str) -> sa.ColumnElement[Any]:

@@ -26,6 +26,7 @@ from pipeline.db.tables import (
 )
 from pipeline.db.types import now
 from pipeline.errors import NotFoundError
+from pipeline.lifecycle import Status
 from pipeline.review import marks, preferences, sight, spam
 from pipeline.review.agents import Agent
 from pipeline.review.replying import answer_address
@@ -66,7 +67,12 @@ class TicketView:
 
     @property
     def prior_reply(self) -> Values | None:
-        waiting = [reply for reply in self.replies if reply["state"] in ("failed", "uncertain", "waiting")]
+        unsent = ["failed", "waiting"]
+        if self.ticket["status"] == Status.SEND_UNCERTAIN:
+            unsent.append(
+                "uncertain"
+            )  # later it is no text to begin an answer with: the customer may have it
+        waiting = [reply for reply in self.replies if reply["state"] in unsent]
         return waiting[-1] if waiting else None
 
     def answers_to(self, own_addresses: Iterable[str] = ()) -> str | None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 import structlog
 
+from pipeline import tracing
 from pipeline.db import leases
 from pipeline.db.leases import Lease
 from pipeline.db.moves import move
@@ -85,8 +86,14 @@ def advance(parts: Parts, ticket_id: int) -> Advanced | None:
     if lease is None:
         return None
     step = STEPS[lease.status]
-    with structlog.contextvars.bound_contextvars(ticket=ticket_id, step=step.name):
-        return _run(parts, lease, step)
+    said: tracing.Attributes = {"triage.step": step.name, "triage.attempt": lease.attempt}
+    with (
+        structlog.contextvars.bound_contextvars(ticket=ticket_id, step=step.name),
+        tracing.span(f"step {step.name}", ticket_id, said) as span,
+    ):
+        done = _run(parts, lease, step)
+        span.note({"triage.result": done.what, "triage.done": done.done})
+        return done
 
 
 def _run(parts: Parts, lease: Lease, step: Step) -> Advanced:

@@ -166,6 +166,8 @@ def send_letters(parts: Parts) -> None:
             contents[row.week] = (letters.letter(kept, public_url=parts.settings.public_url), kept.made_at)
         # all that can fail by itself is done before the claim: what fails after it is uncertain
         prepared = _prepared(parts, row, *contents[row.week])
+        if parts.witness.take_turn() is not None:
+            return  # sending is held: it may be a letter of a restored database, sent long ago
         attempt = claim(parts.store, row.id, row.attempts)
         if attempt is None:
             continue  # somebody else was faster

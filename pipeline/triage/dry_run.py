@@ -1,69 +1,51 @@
-"""What another routing table would have decided for messages that were read already: no model is asked."""
+"""Stored readings decided anew: what another rule would have made of messages that were read already.
+
+No model is asked. `pipeline.learning.trying` says what it would have cost, and what is known of its drafts.
+"""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline.db.store import Store
 from pipeline.db.tables import messages, triages
 from pipeline.db.types import now
-from pipeline.routing.table import LOCAL, Routes
-from pipeline.triage.escalation import decide
+from pipeline.routing.table import LOCAL, Rule
+from pipeline.triage.escalation import Decision, confidence_needed, decide
 from pipeline.triage.schema import Fields, TriageAnswer
 
-SHOWN = 20
-
 
 @dataclass(frozen=True)
-class Changed:
-    """A message whose route the other table would change."""
+class Reading:
+    """One message as it was read: its `answer`, the route it took, and what else the rule looks at."""
 
     ticket_id: int
-    before: str
-    after: str
-    reasons: tuple[str, ...]
+    message_id: int
+    route: str
+    answer: TriageAnswer
+    text: str
+    thread_length: int
+    checked: bool
+    calibrated: bool
 
+    def decide(self, rule: Rule) -> Decision:
+        """The decision by another rule."""
+        return decide(
+            self.answer,
+            rule,
+            text=self.text,
+            thread_length=self.thread_length,
+            checked=self.checked,
+            calibrated=self.calibrated,
+        )
 
-@dataclass(frozen=True)
-class DryRun:
-    """`counts` is (route before, route after) → messages."""
-
-    since: datetime
-    messages: int
-    counts: dict[tuple[str, str], int]
-    changed: tuple[Changed, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "since": self.since.isoformat(),
-            "messages": self.messages,
-            "counts": [{"before": b, "after": a, "messages": n} for (b, a), n in sorted(self.counts.items())],
-            "changed": [
-                {"ticket": c.ticket_id, "before": c.before, "after": c.after, "reasons": list(c.reasons)}
-                for c in self.changed
-            ],
-        }
-
-    def lines(self) -> list[str]:
-        """For people."""
-        found = [
-            f"{self.messages} messages read since {self.since:%Y-%m-%d %H:%M} UTC; the other table would send"
-        ]
-        for (before, after), number in sorted(self.counts.items()):
-            found.append(f"  {number:6}  {before} → {after}{'' if before == after else '   (changed)'}")
-        for change in self.changed[:SHOWN]:
-            found.append(
-                f"ticket {change.ticket_id}: {change.before} → {change.after}: {' '.join(change.reasons)}"
-            )
-        if len(self.changed) > SHOWN:
-            found.append(f"… and {len(self.changed) - SHOWN} more; --json shows all")
-        return found
+    def needed(self, rule: Rule) -> float:
+        """The confidence below which the rule escalates this reading."""
+        return confidence_needed(rule, self.calibrated)
 
 
 def hours_back(text: str) -> datetime:
@@ -75,13 +57,13 @@ def hours_back(text: str) -> datetime:
     return now() - span
 
 
-def dry_run(store: Store, routes: Routes, since: datetime) -> DryRun:
-    """Decide every stored reading since then by the rule of `routes`.
+def readings(
+    connection: sa.Connection, since: datetime, until: datetime | None = None, newest: int | None = None
+) -> Iterator[Reading]:
+    """Every reading that was stored in the time, or the `newest` so many of them; the newest first.
 
-    Only the rule is tried: a reading that another model or prompt would have made is not known.
+    Only a rule can be tried on them: a reading that another model or prompt would have made is not known.
     """
-    counts: Counter[tuple[str, str]] = Counter()
-    changed = []
     earlier = messages.alias()
     length = (
         sa.select(sa.func.count())
@@ -92,17 +74,19 @@ def dry_run(store: Store, routes: Routes, since: datetime) -> DryRun:
         )
         .scalar_subquery()
     )
-    with store.read() as connection:
-        rows = connection.execute(
-            sa.select(
-                triages, messages.c.subject, messages.c.new_text, messages.c.text, length.label("length")
-            )
-            .join(messages, messages.c.id == triages.c.message_id)
-            .where(triages.c.created_at >= since)
-            .order_by(triages.c.id)
-        )
-        for row in rows:
-            answer = TriageAnswer(
+    rows = connection.execute(
+        sa.select(triages, messages.c.subject, messages.c.new_text, messages.c.text, length.label("length"))
+        .join(messages, messages.c.id == triages.c.message_id)
+        .where(triages.c.created_at >= since, *([] if until is None else [triages.c.created_at < until]))
+        .order_by(triages.c.id.desc())
+        .limit(newest)
+    )
+    for row in rows:
+        yield Reading(
+            ticket_id=row.ticket_id,
+            message_id=row.message_id,
+            route=row.route,
+            answer=TriageAnswer(
                 topic=row.topic,
                 other_topics=row.other_topics,
                 confidence=row.confidence,
@@ -112,16 +96,9 @@ def dry_run(store: Store, routes: Routes, since: datetime) -> DryRun:
                 clarity=row.clarity,
                 fields=Fields.model_validate(row.fields),
                 summary=row.summary[:400],
-            )
-            decision = decide(
-                answer,
-                routes.rule,
-                text=f"{row.subject}\n{row.new_text or row.text}",
-                thread_length=row.length,
-                checked=row.checked,
-                calibrated=row.calibrated or row.model == LOCAL,
-            )
-            counts[row.route, decision.route] += 1
-            if row.route != decision.route:
-                changed.append(Changed(row.ticket_id, row.route, decision.route, decision.reasons))
-    return DryRun(since, sum(counts.values()), dict(counts), tuple(changed))
+            ),
+            text=f"{row.subject}\n{row.new_text or row.text}",
+            thread_length=row.length,
+            checked=row.checked,
+            calibrated=row.calibrated or row.model == LOCAL,
+        )

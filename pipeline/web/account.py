@@ -1,4 +1,4 @@
-"""An agent's own account, the admin's list of accounts, and the weekly report's page."""
+"""An agent's own account, and the admin's list of accounts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from pipeline.web.sessions import (
     LoggedIn,
     MayChange,
     Parts,
-    SeesAll,
     address_of,
     clear_cookie,
 )
@@ -215,24 +214,6 @@ def forget_single_sign_on(
     """The next log-in by single sign-on binds anew, after a fresh link."""
     identities.unbind(parts.store, email, by=session.agent.who)
     return RedirectResponse("/agents", 303)
-
-
-@router.get("/reports")
-def report_page(request: Request, parts: Parts, session: SeesAll, week: str | None = None) -> Response:
-    if parts.report is None:
-        raise HTTPException(404, "There is no report here.")
-    from pipeline.reports import tables
-
-    report = parts.report(week)
-    return page(
-        request,
-        "report.html",
-        session,
-        report=report,
-        summary=tables.summary(report),
-        tables=tables.sections(report),
-        week=week,
-    )
 
 
 def _account(

@@ -32,12 +32,16 @@ from pipeline.web import (
     login,
     models,
     oidc,
+    proposals,
     queue,
+    report_cases,
+    reports,
     second_reads,
     ticket,
 )
 from pipeline.web.parts import WebParts
 from pipeline.web.render import STATIC, page
+from pipeline.web.report_charts import Charts
 from pipeline.web.sessions import NeedsLogin, login_address
 from pipeline.web.shield import Shield
 
@@ -82,6 +86,7 @@ def create_app(parts: WebParts) -> FastAPI:
     """An ASGI app over these parts; it starts nothing and owns nothing but its routes."""
     app = FastAPI(title="triage", version=parts.version, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.parts = parts
+    app.state.charts = Charts()
     app.add_middleware(_NoTraceback)
     app.add_middleware(Shield, https=parts.https, limit_bytes=parts.form_limit_bytes)
     for room in (
@@ -94,7 +99,10 @@ def create_app(parts: WebParts) -> FastAPI:
         changes,
         models,
         account,
+        reports,
+        report_cases,
         second_reads,
+        proposals,
         evaluations,
         api,
     ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,15 @@ from pipeline.review.desk import Desk
 from pipeline.review.oidc import SingleSignOn
 from pipeline.review.totp import SecondFactors
 from pipeline.routing.table import Routes
+
+
+class ReportOf(Protocol):
+    """Computes the report of a week ("2026-W47", None for the present one), as
+    `pipeline.assembly.weekly_report` does: `by` breaks the rewrite rate down, `only` filters it."""
+
+    def __call__(
+        self, week: str | None, *, by: Sequence[str] = (), only: Mapping[str, str] | None = None
+    ) -> Report: ...
 
 
 class Receipt(Protocol):
@@ -46,8 +55,8 @@ class WebParts:
     """`hint` announces that a ticket has work due; `ready` maps a name to a check that raises when it fails.
 
     `public_url` is where agents reach the page: its scheme decides on secure cookies, its origin on which
-    forms are taken. `inbox_names` are shown even while empty. `report` computes a week ("2026-W47",
-    None for the present one). `evaluations` is the folder in which `triage eval` keeps its runs.
+    forms are taken. `inbox_names` are shown even while empty. `report` computes a week.
+    `evaluations` is the folder in which `triage eval` keeps its runs.
     `webhook_limit` says how many bytes of body a webhook source may send, or raises `NotFoundError`;
     without it `webhook_limit_bytes` holds for all. `zone` is the time zone of whoever set none of their own.
     `models` are what drafts and rewrites at an agent's wish; without them the page offers none.
@@ -63,7 +72,7 @@ class WebParts:
     ready: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     inbox_names: tuple[str, ...] = ()
     evaluations: Path | None = None
-    report: Callable[[str | None], Report] | None = None
+    report: ReportOf | None = None
     webhook_limit: Callable[[str], int] | None = None
     webhook_limit_bytes: int = 41_943_040
     form_limit_bytes: int = 1_048_576

@@ -17,6 +17,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
+from pipeline.db import sending
 from pipeline.db.reviews import REASONS
 from pipeline.db.types import now
 from pipeline.lifecycle import MEANING, Status
@@ -88,6 +89,7 @@ def page(
         to_read=lambda: second_reads.count(parts.store, session.agent) if session else 0,
         has_report=parts.report is not None,
         sees_all=lambda: session is not None and sight.sees_every_inbox(parts.store, session.agent),
+        held=lambda: sending.held(parts.store) if session else None,
         path=request.url.path,
         **values,
     )

@@ -109,7 +109,21 @@ def sees_all(parts: Parts, session: LoggedIn) -> Session:
     return session
 
 
+def lead(session: LoggedIn) -> Session:
+    """The session of a lead or an admin; raises 403."""
+    if session.agent.role not in ("lead", "admin"):
+        raise HTTPException(403, "only a lead or an admin may do this")
+    return session
+
+
+def lead_may_change(session: MayChange) -> Session:
+    """The session of a lead's or an admin's form of ours; raises 403."""
+    return lead(session)
+
+
 SeesAll = Annotated[Session, Depends(sees_all)]
+Lead = Annotated[Session, Depends(lead)]
+LeadMayChange = Annotated[Session, Depends(lead_may_change)]
 Admin = Annotated[Session, Depends(admin)]
 AdminMayChange = Annotated[Session, Depends(admin_may_change)]
 

@@ -18,7 +18,7 @@ from pipeline.review.view import attachment, since, ticket_of, view
 from pipeline.web.hand import Asked, hand
 from pipeline.web.parts import WebParts
 from pipeline.web.queue import asked_in, just_done
-from pipeline.web.render import page
+from pipeline.web.render import clean, page
 from pipeline.web.sessions import LoggedIn, MayChange, Number, Parts
 
 router = APIRouter(include_in_schema=False)
@@ -49,13 +49,16 @@ def by_review(parts: Parts, session: LoggedIn, review_id: Number) -> Response:
 def download(parts: Parts, session: LoggedIn, attachment_id: Number) -> Response:
     """Always a download, never shown: what a customer sent is not opened within our page."""
     found = attachment(parts.store, attachment_id)
-    ascii_name = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else "_" for c in found.filename)
+    name = clean(
+        found.filename
+    )  # as the page shows it: a turned-round name would hide what kind of file it is
+    ascii_name = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else "_" for c in name)
     return Response(
         found.data,
         media_type="application/octet-stream",
         headers={
             "content-disposition": f'attachment; filename="{ascii_name[:100] or "attachment"}"; '
-            f"filename*=UTF-8''{quote(found.filename[:200], safe='')}",
+            f"filename*=UTF-8''{quote(name[:200], safe='')}",
             "content-security-policy": "sandbox; default-src 'none'",
         },
     )

@@ -144,6 +144,10 @@ def test_a_secret_that_is_no_key_is_refused_when_it_is_set() -> None:
         ("fe80::1%eth0", False),
         ("fd00::1", False),
         ("64:ff9b::a00:1", False),
+        ("64:ff9b::5db8:d822", True),
+        ("64:ff9b:1::5db8:d822", False),
+        ("::127.0.0.1", False),
+        ("fec0::1", False),
         ("2002:7f00:1::", False),
     ],
 )

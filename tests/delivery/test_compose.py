@@ -198,6 +198,13 @@ def test_flowed_text_reads_back_as_it_was_written() -> None:
     assert unflow(flowed) == text
 
 
+def test_two_hyphens_before_a_long_word_begin_no_signature() -> None:
+    text = "Your tracking page:\n-- https://example.com/" + "x" * 90 + " and what follows"
+    flowed = flow(text)
+    assert "-- " not in flowed.split("\n")
+    assert unflow(flowed) == text
+
+
 @given(
     st.lists(
         st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=150),

@@ -1,4 +1,4 @@
-"""`triage learn`: the built-in model takes up what agents put right, and keeps nothing that harms."""
+"""`triage learn`: the built-in model takes up what agents put right where it is better on tickets kept back."""
 
 from __future__ import annotations
 
@@ -11,18 +11,27 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from pipeline.db import schema
 from pipeline.db.store import Store
-from pipeline.db.tables import corrections, tickets
+from pipeline.db.tables import corrections
 from pipeline.errors import ConfigError
 from pipeline.models.base import ModelRequest
 from pipeline.models.providers.local import LEARNED_FILE, LocalProvider
-from pipeline.models.providers.local.learned import FEWEST, Row, keep, merged, read, row
+from pipeline.models.providers.local.learned import (
+    FEWEST,
+    FEWEST_HELD,
+    Row,
+    keep,
+    merged,
+    read,
+    row,
+    taught,
+)
 from pipeline.review import agents
 from pipeline.review.corrections import correct
 from pipeline.routing import reading
 from tests.kit.live import CACHE
 from tests.kit.processes import TRIAGE
+from tests.reports.conftest import Seed, hour
 
 ROUTES = Path(__file__).parents[2] / "routes.toml"
 # A library's tickets: here the desk that makes out the cards renews loans too, which no package can know.
@@ -39,7 +48,23 @@ LOANS = [
     "Please prolong all that I have borrowed until the end of the month.",
     "I need the biography for one more week, may I renew it?",
     "Extend my loans please, we are snowed in.",
+    "Please renew my loan of the chess books by four weeks.",
+    "I have not finished the second volume, could I keep it until June?",
+    "Would you lengthen the loan of both comics for my son?",
+    "My books are due tomorrow and I am abroad: please renew them.",
+    "May the songbook stay with me another week, please?",
+    "I ask you to prolong the loan of three cookery books.",
+    "Kindly extend my borrowed novels by ten days.",
+    "Can I renew the art book once more?",
+    "Please give me two more weeks for the borrowed maps.",
+    "I would like to hold on to my borrowed poetry until Friday week.",
+    "Renew everything on my card for another month, please.",
+    "Could the loan of the bird guide be prolonged a little?",
 ]
+THINGS = """
+lamp chair table desk shelf mirror carpet curtain pillow blanket kettle toaster fridge oven mixer pan plate cup fork
+knife towel basket vase clock
+"""
 ASKED = (
     "Please renew the loan of my fairy tales, I would like to keep them three weeks longer.\n"
     "Call me: +1 202 555 0199."
@@ -56,6 +81,14 @@ def triage(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder for TRIAGE_HOME that finds the models that were trained before."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "cache").symlink_to(CACHE, target_is_directory=True)
+    return tmp_path
+
+
 def labelled(path: Path, rows: list[tuple[str, str]]) -> Path:
     lines = [json.dumps({"subject": None, "body": body, "topic": topic}) for body, topic in rows]
     path.write_text("\n".join(lines), encoding="utf-8")
@@ -68,41 +101,40 @@ def topic_of(provider: LocalProvider, body: str, subject: str | None = None) -> 
     return str(json.loads(provider.complete(request, deadline_s=60).text)["topic"])
 
 
-@pytest.mark.timeout(400)  # it trains the model twice, and may share two cores with all other tests
-def test_what_agents_put_right_is_learned_and_read_so_after_the_next_start(tmp_path: Path) -> None:
-    CACHE.mkdir(parents=True, exist_ok=True)
-    (tmp_path / "cache").symlink_to(CACHE, target_is_directory=True)
-    mails = tmp_path / "mails"
-    mails.mkdir()
-    for number, body in enumerate(LOANS):
-        (mails / f"{number}.eml").write_text(
-            f"From: reader{number}@mail.example\nTo: desk@library.example\nSubject: My card\n"
-            f"Message-ID: <{number}@mail.example>\nDate: Mon, 23 Nov 2026 09:{number:02}:00 +0000\n\n{body}\n"
-            "You can write to me at reader@mail.example or call +1 202 555 0123.\n",
-            encoding="utf-8",
-        )
-    store = Store(f"sqlite:///{tmp_path / 'triage.db'}")
-    schema.migrate(store)
-    assert triage(tmp_path, "ingest", str(mails)).returncode == 0
-    assert triage(tmp_path, "run", "--until-idle").returncode == 0
-    agents.add(store, "ann@library.example", role="agent", name="Ann")
-    ann = agents.find(store, "ann@library.example")
+@pytest.mark.timeout(400)  # it trains the model, and may share two cores with all other tests
+def test_what_agents_put_right_is_learned_when_told_so_and_read_so_after_the_next_start(
+    home: Path, sqlite_store: Store
+) -> None:
+    agents.add(sqlite_store, "ann@library.example", role="agent", name="Ann")
+    ann = agents.find(sqlite_store, "ann@library.example")
     teams = {topic.name: topic.team or "" for topic in reading.read(ROUTES).topics.values()}
-    with store.read() as connection:
-        found = connection.execute(sa.select(tickets.c.id, tickets.c.version)).all()
-    for ticket in found:
-        correct(store, ticket.id, ann, ticket.version, {"topic": "account_access"}, teams)
-    with store.read() as connection:
+    for number, body in enumerate(LOANS):
+        with sqlite_store.write() as connection:
+            seed = Seed(connection)
+            ticket = seed.ticket(hour(number), reply_token=f"t{number}")
+            text = f"{body}\nYou can write to me at reader@mail.example or call +1 202 555 0123."
+            message = seed.message(
+                ticket, hour(number), fingerprint=f"f{number}", subject="My card", new_text=text
+            )
+            seed.triage(ticket, message, hour(number), topic="other")
+        correct(sqlite_store, ticket, ann, 1, {"topic": "account_access"}, teams)
+    with sqlite_store.read() as connection:
         put_right = connection.execute(sa.select(sa.func.count()).select_from(corrections)).scalar_one()
-    store.close()
-    assert put_right >= FEWEST
+    assert put_right == len(LOANS)
 
-    done = triage(tmp_path, "learn", "--json")
+    kept = home / LEARNED_FILE
+    tried = triage(home, "learn", "--json")
+    assert tried.returncode == 0, tried.stderr
+    said = json.loads(tried.stdout)
+    assert (said["better"], said["applied"], kept.exists()) == (True, False, False)  # nothing unasked
+    done = triage(home, "learn", "--apply", "--json")
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
+    assert json.loads(done.stdout) == said | {"applied": True}
     assert said["corrected"] == put_right
+    assert said["held"] >= FEWEST_HELD
+    assert said["taught"] + said["held"] == said["rows"] == len(LOANS)
     assert said["before"] < 0.5 < 0.9 < said["after"]
-    kept = tmp_path / LEARNED_FILE
+    assert said["brier_after"] < said["brier_before"]
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     text = kept.read_text(encoding="utf-8")
     assert "cookery" in text
@@ -110,29 +142,34 @@ def test_what_agents_put_right_is_learned_and_read_so_after_the_next_start(tmp_p
     assert "555 0123" not in text
 
     before = LocalProvider(CACHE)
-    after = LocalProvider(learned=kept)
+    after = LocalProvider(CACHE, learned=kept)
     assert topic_of(before, ASKED, "My card") != "account_access"
     assert topic_of(after, ASKED, "My card") == "account_access"
     assert topic_of(after, "I forgot my password") == "account_access"
 
-    assert triage(tmp_path, "learn", "--forget").returncode == 0
+    assert triage(home, "learn", "--forget").returncode == 0
     assert not kept.exists()
 
 
 @pytest.mark.timeout(400)
-def test_rows_that_would_make_the_model_worse_are_refused(tmp_path: Path) -> None:
-    # Each text twice: under the topic that the package finds in it, and under some other.
-    package = LocalProvider(CACHE)
-    others = list(reading.read(ROUTES).topics)
-    twins = []
-    for number, body in enumerate(LOANS):
-        found = topic_of(package, body)
-        wrong = [topic for topic in others if topic != found][number % (len(others) - 1)]
-        twins += [(body, found), (f"{body} Thanks", wrong)]
-    done = triage(tmp_path, "learn", "--rows", str(labelled(tmp_path / "rows.jsonl", twins)))
+def test_rows_that_would_make_the_model_worse_are_refused(home: Path) -> None:
+    # What is kept back is right, what teaches is not.
+    bodies = [f"I want my money back for the {thing}." for thing in THINGS.split()]
+    rows = [
+        (body, "refund" if row("refund", None, body).kept_back else ("sales", "how_to")[n % 2])
+        for n, body in enumerate(bodies)
+    ]
+    done = triage(home, "learn", "--apply", "--rows", str(labelled(home / "rows.jsonl", rows)))
     assert done.returncode == 1
     assert "would make the model worse" in done.stderr
-    assert not (tmp_path / LEARNED_FILE).exists()
+    assert not (home / LEARNED_FILE).exists()
+
+
+def test_a_ticket_is_kept_back_as_a_whole_and_for_good() -> None:
+    rows = [row("refund", None, f"text {n}", of=f"ticket {n % 100}") for n in range(200)]
+    assert all(rows[n].kept_back == rows[n + 100].kept_back for n in range(100))
+    assert 10 < sum(one.kept_back for one in rows[:100]) < 40
+    assert not any(one.kept_back for one in taught(rows))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from email import message_from_bytes, policy
@@ -20,6 +21,11 @@ from pipeline.errors import InputError
 from pipeline.reports.charts import Chart, charts
 from pipeline.reports.letters import Written, letter, subject
 from pipeline.reports.measures import Report, report
+from pipeline.reports.movers import Cause, Mover, Movers
+from pipeline.reports.rates import Share
+from pipeline.reports.reading_back import from_json
+from pipeline.reports.rendering import as_json
+from pipeline.reports.suggested import Evidence, Suggestion
 from pipeline.reports.weeks import Week
 from pipeline.routing.table import Budgets
 from tests.reports.conftest import MONDAY, WEEK
@@ -81,10 +87,11 @@ def test_both_alternatives_say_the_figures_and_where_the_cases_are(content: Writ
     for figure in ("42% (5 of 12", "refund", "strong", "4 of 6"):
         assert figure in words, figure
         assert figure in content.text, figure
-    assert f"{URL}/reports/{WEEK}" in content.text
+    assert f"{URL}/reports?week={WEEK}" in content.text
     links = page.xpath("//a/@href")
-    assert f"{URL}/reports/{WEEK}" in links
-    assert all(link.startswith(f"{URL}/reports/") for link in links)
+    assert f"{URL}/reports?week={WEEK}" in links
+    assert f"{URL}/reports/cases?week={WEEK}&figure=drafts&topic=refund&route=strong&outcome=rewrite" in links
+    assert all(link.startswith(f"{URL}/reports") for link in links)
     assert all(image.get("alt") and image.get("src").startswith("cid:") for image in page.iter("img"))
 
 
@@ -135,3 +142,47 @@ def test_a_chart_for_the_page_has_its_text_as_text_and_fits_a_dark_page(seeded: 
 def test_an_address_that_no_header_may_carry_is_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(InputError, match="TRIAGE_REPORT"):
         wire(Written("s", "t", "<p>t</p>", {}), **wrong)
+
+
+MOVED = Movers(
+    weeks=("2026-W43", "2026-W44", "2026-W45", "2026-W46"),
+    groups=(
+        Mover(
+            ("topic", "route"), ("refund", "strong"), Share(40, 220), Share(20, 65), 0.02, 0.11,
+            (Cause("prompt", "prompt draft/strong changed on Tuesday", 0.8, MONDAY),),
+        ),
+    ),
+)  # fmt: skip
+ADVICE = (
+    Suggestion(
+        "rule", "Escalate refunds <below> 0.80", "routes.toml", "0.70", "0.80", "-0.70\n+0.80",
+        (Evidence("13 of 60 were rewritten.", "figure=drafts&topic=refund"), Evidence("Mostly in Polish.")),
+        "About 6 drafts a week less.", 6.0, Decimal("1.20"),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class WithAdvice(Report):
+    """A report whose week moved and in which there is something to do."""
+
+    movers: Movers = MOVED
+    suggestions: tuple[Suggestion, ...] = ADVICE
+
+
+def test_what_to_do_and_what_moved_stand_in_both_alternatives(sqlite_store: Store) -> None:
+    counted = vars(count_week(sqlite_store))
+    advised = WithAdvice(**counted | {"movers": MOVED, "suggestions": ADVICE})
+    content = letter(advised, public_url=URL)
+    page = lxml_html.fromstring(content.html)
+    for words in (
+        "refund · strong: 31% (20 of 65), 18% (40 of 220) in the 4 weeks before; +13 points (mix +2, rate +11).",
+        "Likely cause: prompt draft/strong changed on Tuesday.",
+        "Escalate refunds <below> 0.80",
+        "13 of 60 were rewritten.",
+        "About 6 drafts a week less.",
+    ):
+        assert words in " ".join(page.text_content().split())
+        assert words in " ".join(content.text.split())
+    assert f"{URL}/reports/cases?week={WEEK}&figure=drafts&topic=refund" in page.xpath("//a/@href")
+    assert from_json(WithAdvice, as_json(advised)) == advised

@@ -97,6 +97,15 @@ def test_a_prompt_that_was_there_before_is_not_said_to_have_changed(sqlite_store
     assert "changed" not in group(found(sqlite_store), "refund", "strong").why
 
 
+def test_a_prompt_that_did_well_for_weeks_is_no_cause_now(sqlite_store: Store) -> None:
+    other = STRONG | {"prompt": "e5f6a7b8bbbb"}
+    with seeding(sqlite_store) as seed:
+        judge(seed, -400, 4, 36, **STRONG)
+        judge(seed, -300, 4, 36, **other)
+        judge(seed, 2, 20, 20, **other)
+    assert group(found(sqlite_store), "refund", "strong").why == NO_CAUSE
+
+
 def test_a_changed_model_is_named(sqlite_store: Store) -> None:
     with seeding(sqlite_store) as seed:
         judge(seed, -150, 4, 36)

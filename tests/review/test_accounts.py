@@ -89,8 +89,10 @@ def test_a_session_ends_with_its_account_its_password_its_time(store: Store) -> 
         assert c.execute(sa.select(agent_sessions.c.token_hash)).scalar_one() != token
     assert sessions.resume(store, token + "x") is None
 
+    api_token = make_api_token(store, agent.id)
     set_password(store, agent.id, PASSWORD)
     assert sessions.resume(store, token) is None
+    assert by_api_token(store, api_token) is None  # whoever had the session could have made it
 
     for column, value in (
         ("last_seen_at", now() - sessions.IDLE - timedelta(seconds=1)),

@@ -42,6 +42,11 @@ def anna(store: Store) -> Agent:
 
 
 @pytest.fixture
+def anna_alone(sqlite_store: Store) -> Agent:
+    return add(sqlite_store, "anna@shop.example", "agent", "Anna")
+
+
+@pytest.fixture
 def ben(store: Store) -> Agent:
     return add(store, "ben@shop.example", "agent")
 
@@ -117,6 +122,34 @@ def test_a_blocked_draft_goes_out_only_edited(desk: Desk, anna: Agent) -> None:
     with pytest.raises(InputError, match="may not go out"):
         desk.edit(review.id, anna, version, "We  refunded\n50 EUR.")
     assert desk.edit(review.id, anna, version, "We will look into it.").outcome == "rewritten"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We\u200b refunded 50\u2060 EUR.\u3164",
+        "We\u00adrefunded 50 EUR",
+        "“we  refunded”\u00a050 EUR!",
+        "WE REFUNDED 50 EUR…",
+    ],
+)
+def test_what_nobody_sees_or_reads_makes_no_edit_of_a_blocked_draft(
+    sqlite_store: Store, anna_alone: Agent, text: str
+) -> None:
+    desk = Desk(sqlite_store)
+    ticket_id = seed.ticket(sqlite_store, draft="We refunded 50 EUR.", blocked=("it promises a refund",))
+    review, version = review_of(sqlite_store, ticket_id), version_of(sqlite_store, ticket_id)
+    with pytest.raises(InputError, match="it promises a refund"):
+        desk.edit(review.id, anna_alone, version, text)
+    with pytest.raises(InputError, match="it promises a refund"):  # nor does sending it without the draft
+        desk.replace(review.id, anna_alone, version, text)
+    done = desk.reject(review.id, anna_alone, version, "wrong_tone")
+    with pytest.raises(InputError, match="it promises a refund"):  # nor on the row after it
+        desk.replace(review_of(sqlite_store, ticket_id).id, anna_alone, done.version, text)
+    assert one(sqlite_store, replies) is None
+    row = review_of(sqlite_store, ticket_id)
+    desk.replace(row.id, anna_alone, done.version, "We refunded $50.")
+    assert one(sqlite_store, replies).text == "We refunded $50."
 
 
 def test_a_rejected_draft_leaves_the_ticket_to_a_person(desk: Desk, anna: Agent) -> None:
@@ -366,6 +399,7 @@ def test_a_message_without_an_address_cannot_be_answered(desk: Desk, anna: Agent
         ([{"name": "", "address": "orders@example.net"}], "orders@example.net"),
         ([{"address": "a@b.example"}, {"address": "c@d.example"}], "mia@example.net"),
         ([{"address": "help@shop.example"}], "mia@example.net"),
+        ([{"address": "HELP+0a1b2c3d@shop.example"}], "mia@example.net"),  # the Reply-To of our own replies
         ([{"address": "x@y.example\r\nBcc: z@z.example"}], "mia@example.net"),
         ([{"address": "<x@y.example>"}], "mia@example.net"),
         ([{"address": None}], "mia@example.net"),

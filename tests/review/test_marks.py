@@ -1,8 +1,9 @@
+import time
 from typing import Any
 
 import pytest
 
-from pipeline.review.marks import Mark, field_kinds, find, unsupported
+from pipeline.review.marks import PLACES, Mark, field_kinds, find, unsupported
 
 
 def found(text: str, *wanted: tuple[str, str]) -> list[tuple[str, str]]:
@@ -36,6 +37,14 @@ def test_a_claim_is_found_across_line_ends_and_beside_any_script() -> None:
     assert found("注文番号は注文4711です", ("4711", "order number")) == []
     assert found("返金は€49です", ("€49", "amount")) == []  # a letter follows the digit
     assert found("(a.b)*[c]", ("a.b)*", "x")) == [("a.b)*", "x")]
+
+
+def test_a_value_repeated_without_end_costs_no_more_than_a_moment() -> None:
+    wanted = [("1", "order number"), *((str(number), "amount") for number in range(2, 150))]
+    began = time.process_time()
+    marks = find("1 " * 1_500_000, wanted)  # the longest text that is taken in
+    assert time.process_time() - began < 2
+    assert len(marks) == PLACES
 
 
 def test_nothing_wanted_is_nothing_found() -> None:

@@ -47,6 +47,11 @@ def test_the_queue_is_sorted_by_urgency_then_age_and_pages_meet(store: Store) ->
         queue.page(store, Filters(), after="nonsense")
     with pytest.raises(InputError):
         queue.page(store, Filters(), after=f"1~2026-01-01T00:00:00~{'9' * 40}")
+    for moment in ("0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"):  # they have no UTC
+        with pytest.raises(InputError):
+            queue.page(store, Filters(), after=f"0~{moment}~1")
+        with pytest.raises(InputError):
+            queue.page(store, Filters("decided"), after=f"{moment}~1")
 
 
 def test_filters_search_and_counts(store: Store) -> None:
@@ -67,6 +72,7 @@ def test_filters_search_and_counts(store: Store) -> None:
     assert ids(waited=timedelta(days=1)) == {old}
     assert ids(search="ord-99812") == {old}
     assert ids(search="ZOE@EXAMPLE") == {other}
+    assert ids(search="Zoe\u0308") == ids(search="ZOË") == {other}
     assert ids(search="50% zu viel_") == {mine}
     assert ids(search="%") == set()  # no word, and no wildcard
     assert ids(search=f"#{other}") == {other}

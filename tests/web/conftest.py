@@ -48,7 +48,7 @@ def place(sqlite_store: Store, tmp_path: Path) -> Iterator[Place]:
         sqlite_store,
         hint=hinted.append,
         evaluations=tmp_path / "home" / "evaluations",
-        report=lambda week: report(sqlite_store, Week.parse(week) if week else Week.of(now())),
+        report=lambda week, **how: report(sqlite_store, Week.parse(week) if week else Week.of(now()), **how),
     )
     with running.serving(parts) as url:
         yield Place(url, sqlite_store, ids, people, hinted)

@@ -18,10 +18,14 @@ class Form:
         return client.post(action or self.action, data={**self.values, **changes})
 
 
+_SENT = "[not(@type='checkbox' or @type='radio') or @checked]"
+"""Of boxes only those with a tick are sent."""
+
+
 def forms(page: httpx2.Response) -> list[Form]:
     found = []
     for form in tree(page).xpath("//form[@method='post' and @action]"):
-        values = {i.get("name"): i.get("value") or "" for i in form.xpath(".//input[@name]")}
+        values = {i.get("name"): i.get("value") or "" for i in form.xpath(f".//input[@name]{_SENT}")}
         values |= {t.get("name"): t.text or "" for t in form.xpath(".//textarea[@name]")}
         for select in form.xpath(".//select[@name]"):
             chosen = select.xpath("./option[@selected]") or select.xpath("./option")[:1]

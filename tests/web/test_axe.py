@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-from pipeline.db.tables import reviews, tickets
+from pipeline.db.tables import reviews, second_reads, tickets
+from pipeline.db.types import now
+from pipeline.learning.proposals import Draft
 from pipeline.review import saved_views, sessions
 from pipeline.review.totp import STEP_S, code_at
 from pipeline.steps import redrafting, run_until_idle
@@ -57,6 +59,8 @@ def fill(place: Whole) -> None:
     parts.desk.close(rows[german], lea, versions[german], "answered by telephone")
     parts.desk.approve(rows[vague], lea, versions[vague])
     saved_views.save(parts.store, anna, "Angry and German", "language=de&emotion=angry")
+    fact = {"text": "Parcels take 6 days."}
+    keep(parts.store, "2026-W47", [Draft("f", "fact", "Add", "policy.md", fact, (rows[drafted],), {})])
     evaluations = parts.home / "evaluations"
     run(evaluations, HEADER, dict.fromkeys("abc", True) | {"d": False})
     run(evaluations, replace(HEADER, run="tuesday", models=(LUNA, HOUSE)), {"a": True, "b": False})
@@ -87,7 +91,9 @@ OPEN_ALL = "for (const part of document.querySelectorAll('details')) part.open =
     "path",
     [
         "/", "/?language=de&state=decided", "/?state=snoozed", "/mentions", "/account", "/agents", "/reports",
-        "/evaluations", "/evaluations/run/tuesday",
+        "/evaluations", "/evaluations/run/tuesday", "/reports?route=strong&by=topic", "/reports/cases?figure=drafts",
+        "/reports/failures", "/reports/scorecard", "/reports/scorecard/route/cheap", "/second-reads",
+        "/proposals", "/proposals/1", "/routes/try",
         "/evaluations/compare?a=monday:gpt-6-luna&b=tuesday:gpt-6-luna&measure=topic_accuracy",
         "/api/docs", "/nowhere",
     ],
@@ -112,6 +118,24 @@ def test_a_comparison_has_no_serious_finding(browser: Browser, place: Whole, pag
     page.goto(f"/comparisons/{place.ids['comparison']}")
     assert page.get_by_role("heading", name="Draft A").is_visible()
     assert findings(page) == []
+
+
+def test_a_case_in_the_making_and_a_second_read_have_no_serious_finding(page: Page, place: Whole) -> None:
+    with place.parts.store.write() as c:
+        approved = sa.select(reviews).where(reviews.c.action == "approve", reviews.c.draft_id.is_not(None))
+        row = c.execute(approved.order_by(reviews.c.id.desc())).first()
+        assert row is not None
+        c.execute(second_reads.delete().where(second_reads.c.review_id == row.id))  # it may have been drawn
+        asked = c.execute(
+            second_reads.insert().values(
+                review_id=row.id, ticket_id=row.ticket_id, first_by=row.decided_by, asked_at=now()
+            )
+        ).inserted_primary_key
+    assert asked is not None
+    for path in (f"/second-reads/{asked[0]}", "/second-reads", f"/reviews/{row.id}/case"):
+        page.goto(path)
+        page.get_by_role("heading", level=1).wait_for()
+        assert findings(page) == []
 
 
 def test_a_marked_diff_a_refusal_and_the_dialogs_have_no_serious_finding(page: Page, place: Whole) -> None:

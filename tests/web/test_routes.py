@@ -31,12 +31,28 @@ ADMIN_ONLY = {("GET", "/agents")} | {
     ("POST", f"/agents{path}")
     for path in ("", "/link", "/disable", "/enable", "/role", "/inboxes", "/totp-off", "/sso-off")
 }
-LEADS_ONLY = {("GET", f"/evaluations{path}") for path in ("", "/run/{name}", "/compare")}  # and admins
+LEADS_ONLY = {("GET", f"/evaluations{path}") for path in ("", "/run/{name}", "/compare")} | {  # and admins
+    ("POST", "/reports/letters/again"),
+    *(
+        (method, f"/{kind}s/{{{kind}_id}}/case")
+        for method in ("GET", "POST")
+        for kind in ("review", "message")
+    ),
+    *(
+        ("GET", path)
+        for path in ("/proposals", "/proposals/{proposal_id}", "/routes/try", "/routes/curve.png")
+    ),
+    ("POST", "/proposals/{proposal_id}/{decision}"),
+    ("POST", "/routes/try"),
+}
 NOT_THERE = {
     ("GET", "/oidc/start"): 404, ("GET", "/oidc/callback"): 404, ("GET", "/enter/{token}"): 410,
-    ("GET", "/comparisons/{comparison_id}"): 404,
+    ("GET", "/comparisons/{comparison_id}"): 404, ("GET", "/second-reads/{second_read_id}"): 404,
+    ("GET", "/reports/cases"): 422, ("GET", "/reports/scorecard/{kind}/{name:path}"): 422,
+    ("GET", "/reports/chart/scorecard.png"): 422, ("GET", "/reports/chart/{name}.png"): 404,
 }  # fmt: skip
-"""What answers so because this app has no single sign-on, no such link, and nothing compared yet."""
+"""What answers so because this app has no single sign-on, no such link, nothing compared or drawn for a second
+read yet, and because the walk names no figure and no scorecard that there is."""
 
 
 def _flat(routes: Any) -> list[Any]:

@@ -44,6 +44,29 @@ def test_fields_are_marked_in_the_text_with_their_kind(place: Place) -> None:
         assert claims == ["statement", "statement"]
 
 
+def test_a_reply_that_may_be_out_is_not_the_beginning_of_the_next_answer(place: Place) -> None:
+    with place.client("anna") as client:
+        asked = words(ticket_page(client, place, "uncertain"))
+        assert "here is your invoice" in asked  # it is to be judged whether this one arrived
+        the_customer_writes_again(place, "uncertain")
+        with place.store.write() as c:
+            move(c, place.ids["uncertain"], Status.IN_REVIEW, who="triage", why="a person is wanted")
+            open_review(c, place.ids["uncertain"], "human_route", "A person is wanted.")
+        page = tree(ticket_page(client, place, "uncertain"))
+    assert (page.xpath("//textarea[@id='text']")[0].text or "").strip() == ""
+
+
+def test_a_download_is_named_as_the_page_shows_it(place: Place) -> None:
+    place.ids["turned"] = seed.ticket(
+        place.store, files=(("invoice\u202efdp.exe", "application/pdf", b"MZ"),)
+    )
+    with place.client("anna") as client:
+        (link,) = tree(ticket_page(client, place, "turned")).xpath("//ul[@class='attachments']//a")
+        sent = client.get(link.get("href")).headers["content-disposition"]
+    assert link.text_content() == "invoicefdp.exe"
+    assert sent == "attachment; filename=\"invoicefdp.exe\"; filename*=UTF-8''invoicefdp.exe"
+
+
 def test_every_call_shows_its_prompt_tokens_cost_and_time(place: Place) -> None:
     with place.client("anna") as client:
         text = words(ticket_page(client, place, "double"))

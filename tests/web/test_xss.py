@@ -12,9 +12,11 @@ from urllib.parse import quote
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 from jinja2 import Environment
 
 from pipeline.db.store import Store
+from pipeline.db.tables import reviews
 from pipeline.ingest.sanitising import sanitise
 from pipeline.review import agents, sessions
 from pipeline.web.render import HTMX, STATIC
@@ -163,7 +165,10 @@ TOUCH_ALL = """() => {
 SHOWN = (
     "[...document.querySelectorAll('main, textarea, input')].map((e) => e.value ?? e.textContent).join(' ')"
 )
-ASKED_FOR = r"/static/[\w./?=-]+|/tickets/\d+/here|/reviews/\d+/(?:seen|diff|typed|take)|/queue/news\?.*"
+ASKED_FOR = (
+    r"/static/[\w./?=-]+|/tickets/\d+/here|/reviews/\d+/(?:seen|diff|typed|take)|/queue/news\?.*"
+    r"|/reports/chart/\w+\.png\?.*"
+)
 
 
 @pytest.fixture
@@ -240,11 +245,17 @@ def test_what_is_typed_and_swapped_in_does_not_work_either(
 def test_no_other_page_is_attacked(attack: Attacked, eyes: tuple[BrowserContext, Tripwire]) -> None:
     context, tripwire = eyes
     line = quote(joined(list(FIRST.values()), 400))
+    with attack.whole.parts.store.read() as c:
+        ours = sa.select(reviews.c.id).where(reviews.c.action == "reject").limit(1)
+        rejected = f"/reviews/{c.execute(ours).scalar_one()}/case"
     paths = [
         "/", "/?state=decided", "/?q=alert", f"/?q={line}", f"/?topic={line}&language={line}&assignee={line}",
         f"/tickets/{attack.mails[1]}?back=q%3D{line}", f"/comparisons/{attack.comparison}", "/mentions", "/account",
         "/agents", "/reports", f"/reports?week={line}", "/evaluations", "/evaluations/run/monday",
         "/evaluations/compare?a=monday:gpt-6-luna&b=tuesday:gpt-6-luna", f"/evaluations/compare?a={line}&b={line}",
+        f"/reports?route={line}&by={line}", f"/reports/cases?figure={line}&{line}={line}", "/reports/failures",
+        "/reports/cases?figure=drafts", "/reports/cases?figure=waiting", f"/reports/failures?prompt={line}",
+        "/reports/scorecard", f"/reports/scorecard/model/{line}", "/second-reads", rejected,
         f"/evaluations/run/{line}", f"/nowhere/{line}", f"/login?next={line}", f"/enter/{line}", "/api/docs",
     ]  # fmt: skip
     shown = look(context, tripwire, paths)
@@ -256,6 +267,9 @@ def test_no_other_page_is_attacked(attack: Attacked, eyes: tuple[BrowserContext,
         "/account",
         "/agents",
         "/evaluations/run/monday",
+        "/reports",
+        "/reports/cases?figure=drafts",
+        rejected,
     ):
         assert "alert(" in shown[path], path
     page = context.new_page()

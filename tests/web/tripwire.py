@@ -68,7 +68,7 @@ _MADE = {  # what is written by pipeline.web.render and by our scripts, and what
     "time": {"datetime", "title", "data-local"},
     "mark": {"class", "data-kind", "id"},
 }
-_ASKED = ("src", "action", "formaction", "hx-get", "hx-post", "data-keep", "data-action")
+_ASKED = ("src", "srcset", "action", "formaction", "hx-get", "hx-post", "data-keep", "data-action")
 _OURS = ["hidden", "open", "disabled", "data-sent", "data-htmx-powered"]
 
 

@@ -6,15 +6,13 @@ import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from pipeline.assembly import Parts
-from pipeline.db.types import now
+from pipeline.assembly import Parts, weekly_report
 from pipeline.evaluation import runs
 from pipeline.ingest.inboxes import WebhookInbox
 from pipeline.ingest.webhooks.receiving import Receipt, receive
-from pipeline.reports.measures import report
-from pipeline.reports.weeks import Week
 from pipeline.review import sessions
 from pipeline.review.agents import Agent, everyone
 from pipeline.review.totp import SecondFactors
@@ -74,7 +72,7 @@ def whole(home: Path, migrated: Path | str, server: ModelServer) -> Iterator[Who
     web = running.parts_for(
         parts.store, desk=parts.desk, routes=parts.routes, models=parts, receive_webhook=take,
         second_factors=factors, evaluations=parts.home / runs.FOLDER, inbox_names=tuple(parts.inboxes),
-        report=lambda week: report(parts.store, Week.parse(week) if week else Week.of(now())),
+        report=partial(weekly_report, parts.settings, parts.store, parts.routes),
     )  # fmt: skip
     with running.serving(web) as url:
         yield Whole(url, parts, ids, people, factors)

@@ -11,7 +11,7 @@ from pipeline.models.providers.local.clarity import announced_parts, clarity
 from pipeline.models.providers.local.encoder import Encoder
 from pipeline.models.providers.local.fields import extract
 from pipeline.models.providers.local.language import LanguageReader
-from pipeline.models.providers.local.learned import as_lines, read
+from pipeline.models.providers.local.learned import as_lines, read, taught
 from pipeline.models.providers.local.sentences import mail_sentences, reading_text, sentences
 from pipeline.models.providers.local.summary import summary
 from pipeline.models.providers.local.topics import FALLBACK
@@ -37,7 +37,7 @@ class Reader:
         learned: Path | None = None,
     ) -> None:
         self._encoder = Encoder()
-        rows = as_lines(read(learned)) if learned else []
+        rows = as_lines(taught(read(learned))) if learned else []
         self._trained = load_or_train(self._encoder, cache_dir, extra_seeds, rows)
         self._languages = LanguageReader()
 
