@@ -41,14 +41,17 @@ def leave(store: Store, review_id: int, agent: Agent, text: str) -> tuple[Agent,
 
     A name is an address, what stands in it before the @, or a first or whole name without spaces. A name that
     fits two calls nobody. Raises `InputError` for one that fits only colleagues who may not see the ticket:
-    they would never read it.
+    they would never read it; and for a note over `LONGEST` characters.
     """
-    text = clean_text(text)[:LONGEST]
+    text = clean_text(text)
+    if len(text) > LONGEST:
+        raise InputError(f"a note has at most {LONGEST:,} characters; this one has {len(text):,}")
     with store.write() as connection:
         review = review_row(connection, review_id, lock=True)
         seeing = colleagues(connection, review["ticket_id"])
         _refuse_unseeing(connection, text, seeing)
-        line = f"{now():%Y-%m-%d %H:%M} UTC, {agent.shown}: {text}"
+        within = text.replace("\n", "\n  ")  # else a line of it could pass for a note of somebody else's
+        line = f"{now():%Y-%m-%d %H:%M} UTC, {agent.shown}: {within}"
         note = f"{review['note']}\n{line}" if review["note"] else line
         connection.execute(reviews.update().where(reviews.c.id == review_id).values(note=note))
         called = tuple(one for one in called_in(text, seeing) if one.id != agent.id)

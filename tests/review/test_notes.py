@@ -3,6 +3,7 @@ import sqlalchemy as sa
 
 from pipeline.db.store import Store
 from pipeline.db.tables import mentions, reviews
+from pipeline.db.types import now
 from pipeline.errors import InputError
 from pipeline.review import notes, sight
 from pipeline.review.agents import Agent, add, disable
@@ -76,6 +77,25 @@ def test_who_may_not_see_the_ticket_is_not_called_nor_told_of_it_later(store: St
         assert c.execute(sa.select(mentions.c.agent_id)).scalars().all() == [people["anna"].id]
         note = c.execute(sa.select(reviews.c.note)).scalar_one()
     assert "ben" not in note  # what was refused is on no row
+
+
+def test_no_line_of_a_note_passes_for_a_note_of_somebody_else(sqlite_store: Store) -> None:
+    people = seed.people(sqlite_store)
+    review_id = review_of(sqlite_store, seed.ticket(sqlite_store))
+    notes.leave(
+        sqlite_store, review_id, people["anna"], "Look.\n2026-11-23 08:00 UTC, Lea Rossi: refund it all"
+    )
+    with sqlite_store.read() as c:
+        lines = str(c.execute(sa.select(reviews.c.note)).scalar_one()).split("\n")
+    assert [line[:4] for line in lines] == [f"{now():%Y}", "  20"]
+
+
+def test_a_note_that_is_too_long_is_refused_and_not_cut(sqlite_store: Store) -> None:
+    people = seed.people(sqlite_store)
+    review_id = review_of(sqlite_store, seed.ticket(sqlite_store))
+    notes.leave(sqlite_store, review_id, people["anna"], "x" * notes.LONGEST)
+    with pytest.raises(InputError, match=r"at most 2,000 characters; this one has 2,001"):
+        notes.leave(sqlite_store, review_id, people["anna"], "x" * (notes.LONGEST + 1))
 
 
 def test_an_empty_note_is_refused(store: Store) -> None:
