@@ -53,6 +53,9 @@ _SECRETS = re.compile(
 )
 
 
+_MARK = re.compile(r"\[(?:card|secret)\]")
+
+
 def configure(log_format: str = "auto", level: str = "info") -> None:
     """Set logging up for this process; everything goes to standard error."""
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
@@ -167,7 +170,10 @@ def _taken(event: MutableMapping[str, Any]) -> BaseException | None:
 def _words(error: BaseException) -> str:
     if isinstance(error, TriageError):
         return str(error)
-    return (error.strerror or "") if isinstance(error, OSError) else "[hidden]"
+    if isinstance(error, OSError):
+        return error.strerror or ""
+    # that a card or a secret was in it is worth knowing
+    return " ".join(["[hidden]", *_MARK.findall(_scrubbed(str(error)))])
 
 
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:

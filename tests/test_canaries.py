@@ -17,7 +17,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 from amqp.exceptions import NotFound
 
 from pipeline.db.tables import raw_messages, replies, reviews, tickets
-from pipeline.review import agents
+from pipeline.review import agents, sessions
 from pipeline.tasks import make_app
 from tests.kit import model_replies as answers
 from tests.kit.collector import Collector
@@ -144,9 +144,10 @@ def test_no_canary_gets_out(
             payloads = place.until(lambda: waiting(broker_url, place.queue), "hints on the broker")
             agent = agents.add(place.store, "anna@shop.example", role="lead")
             token = agents.make_api_token(place.store, agent.id)
-            canaries.add(token)
+            session, _of = sessions.start(place.store, agent)
+            canaries |= {token, session}
             place.start()
-            seen = errors_and_metrics(place, token)
+            seen = errors_and_metrics(place, token, session)
             with place.store.write() as connection:  # what failed is due at once, not in a minute
                 connection.execute(tickets.update().values(due_at=tickets.c.created_at))
             place.until(lambda: len(models.journal) >= len(FAULTS), "the models to have failed")
@@ -204,7 +205,7 @@ def open_reviews() -> sa.Select[Any]:
     )
 
 
-def errors_and_metrics(place: Installation, token: str) -> dict[str, str]:
+def errors_and_metrics(place: Installation, token: str, session: str) -> dict[str, str]:
     """What strangers, and agents who do something wrong, are told."""
     seen: dict[str, str] = {}
     with httpx2.Client(base_url=place.address, headers={"x-note": KEY}) as client:
@@ -217,7 +218,7 @@ def errors_and_metrics(place: Installation, token: str) -> dict[str, str]:
             )
             seen[f"{method} {path.partition('?')[0][:20]} {len(seen)}"] = answer.text
 
-        client.cookies.set("triage_session", MASTER + "x")
+        client.cookies.set("triage_session", session)
         bearer = {"authorization": f"Bearer {token}"}
         ask("GET", f"/nothing/{KEY}?card={CARD}", 404)
         ask("POST", "/login", (400, 403), data={"email": "anna@shop.example", "password": SAID_PASSWORD})

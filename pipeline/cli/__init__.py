@@ -9,7 +9,18 @@ from pathlib import Path
 
 import typer
 
-from pipeline.cli import calibration, data, learning, models, people, privacy, processes, proposals, setup, simulate
+from pipeline.cli import (
+    calibration,
+    data,
+    learning,
+    models,
+    people,
+    privacy,
+    processes,
+    proposals,
+    setup,
+    simulate,
+)
 from pipeline.errors import TriageError
 
 app = typer.Typer(

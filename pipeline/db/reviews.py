@@ -18,7 +18,7 @@ REASONS: dict[str, str] = {
     "send_uncertain": "the reply may or may not have been taken on the other side",
     "bounce": "our reply came back",
     "loop_cap": "too many messages in a short time: it may be two machines talking",
-    "human_route": "the rule sends this to a person",
+    "human_route": "an answer is due, and a person writes it",
 }
 """Why a row stands in the review table: the code, and what people read."""
 

@@ -202,10 +202,10 @@ def release(store: Store, who: str) -> int:
 
 
 def _follows(row: sa.Row[Any], seen: dict[str, Any] | None) -> bool:
-    """Whether the database knows of everything that the witness saw."""
-    if seen is None:
+    """Whether the database knows of everything that the witness saw, or a person has released it since."""
+    if seen is None or row.era > seen["era"]:
         return True
-    return row.store == seen["store"] and (row.era, row.turn) >= (seen["era"], seen["turn"])
+    return bool(row.store == seen["store"] and row.era == seen["era"] and row.turn >= seen["turn"])
 
 
 def _waiting(connection: sa.Connection, limit: int | None) -> list[int]:

@@ -46,7 +46,8 @@ _SPACE = 1.5
 class Offer:
     """A row to look at. `task` is triage, routine or draft; `text` is the row as indented JSON; `hidden` says
     what was taken out of it. `review_id` is set for a draft, `message_id` for a reading. `kept` is set where it
-    was confirmed before."""
+    was confirmed before. `draft` and what was `sent` in its place are as they were, names and all: they are to
+    judge the row by, and no part of it."""
 
     task: str
     file: str
@@ -58,6 +59,9 @@ class Offer:
     review_id: int | None
     message_id: int | None
     kept: bool
+    draft: str = ""
+    sent: str | None = None
+    language: str = ""
 
 
 def of_review(parts: Parts, review_id: int) -> Offer:
@@ -91,8 +95,9 @@ def of_review(parts: Parts, review_id: int) -> Offer:
         kept = _kept(connection, row.task, id)
     case, hidden = _draft_case(parts, id, then, row)
     return Offer(
-        row.task, _file(row.task), id, _shown(case), hidden, case["why"], row.ticket_id, review_id, None, kept
-    )
+        row.task, _file(row.task), id, _shown(case), hidden, case["why"], row.ticket_id, review_id, None, kept,
+        row.text, row.sent_text, row.language,
+    )  # fmt: skip
 
 
 def of_message(parts: Parts, message_id: int) -> Offer:
@@ -150,7 +155,7 @@ def keep(parts: Parts, offer: Offer, agent: Agent, text: str, *, not_personal: b
                     kind=KIND,
                     title=title,
                     file=offer.file,
-                    content={"line": json.dumps(case, ensure_ascii=False)},
+                    content={"line": json.dumps(_in_order(case), ensure_ascii=False)},
                     evidence=[] if offer.review_id is None else [offer.review_id],
                     effect={},
                     week=week,
@@ -232,7 +237,7 @@ def _draft_case(parts: Parts, id: str, then: Thread, row: Any) -> tuple[dict[str
         "id": id,
         "why": hidden_case["why"],
         "thread": thread,
-        "rubric": _rubric(hidden_case["draft"], hidden_case["sent"], row.language, row.reject_reason),
+        "rubric": _rubric(hidden_case, row.language, row.reject_reason),
     }
     return case, hidden
 
@@ -247,9 +252,14 @@ def _why(row: Any) -> str:
     return f"an agent judged the draft {row.outcome.replace('_', ' ')}{share}"
 
 
-def _rubric(draft: str, sent: str, language: str, reject_reason: str | None) -> dict[str, Any]:
-    """What the agent's text has and the draft has not is asked for; what the agent took out must not come back."""
-    wrote, answered = plain(draft), plain(sent)
+def _rubric(given: Mapping[str, Any], language: str, reject_reason: str | None) -> dict[str, Any]:
+    """What the agent's text has and the draft has not is asked for; what the agent took out must not come back,
+    unless it stands in the thread: then it was right, and merely not needed."""
+    sent = str(given["sent"])
+    wrote, answered = plain(str(given["draft"])), plain(sent)
+    texts: list[str] = []
+    _walked(given["thread"], texts.append)
+    known = facts_in(plain("\n".join(texts)))
     wanted = language.split("-")[0]
     if sent and reject_reason is None:
         wanted = rubric.spoken_language(sent)
@@ -257,7 +267,7 @@ def _rubric(draft: str, sent: str, language: str, reject_reason: str | None) -> 
     if sent:
         old, new = facts_in(wrote), facts_in(answered)
         added = [fact.text for fact in new if not any(fact.keys & other.keys for other in old)]
-        removed = [fact.text for fact in old if not any(fact.keys & other.keys for other in new)]
+        removed = [fact.text for fact in old if not any(fact.keys & other.keys for other in (*new, *known))]
         for name, texts in (("must_mention", added), ("must_not_mention", removed)):
             if kept := [re.escape(text) for text in dict.fromkeys(texts) if "[" not in text]:
                 found[name] = kept
@@ -337,7 +347,16 @@ def _file(task: str) -> str:
 
 
 def _shown(case: Mapping[str, Any]) -> str:
-    return json.dumps(case, ensure_ascii=False, indent=2)
+    """What is expected stands before the thread: it is what a person has to look at."""
+    order = {"id": 0, "why": 1, "expect": 2, "rubric": 2}
+    first = dict(sorted(case.items(), key=lambda item: order.get(item[0], 3)))
+    return json.dumps(first, ensure_ascii=False, indent=2)
+
+
+def _in_order(case: Mapping[str, Any]) -> dict[str, Any]:
+    """As the file has it."""
+    order = ["id", "why", "thread", "rubric", "subject", "body", "expect"]
+    return dict(sorted(case.items(), key=lambda item: [*order, item[0]].index(item[0])))
 
 
 def _listed(kinds: Sequence[str]) -> str:

@@ -179,7 +179,7 @@ def caps_in_use(connection: sa.Connection) -> list[CapUse]:
             spend.c.limit_usd.is_not(None),
             sa.or_(
                 spend.c.scope.in_([f"day:{day}", f"week:{year}-W{week:02}", f"month:{day[:7]}"]),
-                *(sa.and_(spend.c.scope.startswith(f"{kind}:"), spend.c.scope.endswith(f":{day}"))
+                *(sa.and_(_begins(kind), spend.c.scope.startswith(f"{kind}:"), spend.c.scope.endswith(f":{day}"))
                   for kind in WIDE[3:]),
             ),
         )
@@ -197,3 +197,8 @@ def caps_in_use(connection: sa.Connection) -> list[CapUse]:
         )
         for row in rows
     ]
+
+
+def _begins(kind: str) -> sa.ColumnElement[bool]:
+    """A range of the key around all scopes of a kind, in any collation: LIKE would read a row of every ticket."""
+    return sa.and_(spend.c.scope >= kind, spend.c.scope < kind[:-1] + chr(ord(kind[-1]) + 1))

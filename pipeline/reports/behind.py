@@ -30,7 +30,10 @@ from pipeline.reports import (
 from pipeline.reports.cases import Row
 from pipeline.reports.queries import DIMENSIONS, within
 from pipeline.reports.rates import NAMES, REVIEWED, REWRITE
+from pipeline.reports.trend import LINE_WEEKS
 from pipeline.reports.weeks import Week
+
+LONGEST_QUICK_S = 1e9
 
 Query = Mapping[str, str]
 Find = Callable[[sa.Connection, datetime, datetime, Query], list[int]]
@@ -73,14 +76,14 @@ def behind(
         raise InputError(f"this figure is not narrowed by {unknown[0]!r}")
     start, end = (Week.parse(past) if past else week).bounds(zone)
     if since:
-        start = Week.parse(since).bounds(zone)[0]
+        start = _first(week, since).bounds(zone)[0]
     if after is not None and not (after.isascii() and after.isdigit() and len(after) < 19):
         raise InputError(f"{after[:40]!r} is no place in this list")
     with store.read() as connection:
         ids = figure.find(connection, start, end, asked)
         begin = bisect_right(ids, int(after)) if after is not None else 0
         chosen = ids[begin : begin + limit]
-        rows = figure.show.rows(connection, chosen)
+        rows = figure.show.rows(connection, chosen, zone)
     said = ", ".join(f"{_SAID.get(name, name)} {value}" for name, value in asked.items())
     if past:
         said += f"{', ' if said else ''}in {past}"
@@ -93,6 +96,14 @@ def behind(
         next=str(chosen[-1]) if begin + len(chosen) < len(ids) else None,
         total=len(ids),
     )
+
+
+def _first(week: Week, since: str) -> Week:
+    """No list is of more weeks than the longest figure is: its cost goes with them."""
+    first = Week.parse(since)
+    if not week.before(LINE_WEEKS - 1) <= first <= week:
+        raise InputError(f"a list looks back {LINE_WEEKS} weeks at most, not to {first} from {week}")
+    return first
 
 
 _SAID = {"how": "by", "under": "seconds below"}
@@ -158,6 +169,8 @@ def _hasty(which: str) -> Find:
     def find(connection: sa.Connection, start: datetime, end: datetime, query: Query) -> list[int]:
         try:
             under = float(query.get("under", guard.QUICK_S))
+            if not 0 <= under <= LONGEST_QUICK_S:
+                raise ValueError
         except ValueError:
             raise InputError(f"{query['under'][:40]!r} is no number of seconds") from None
         done = guard.worked(connection, start, end, under)

@@ -21,6 +21,7 @@ from pipeline.db.tables import (
     tickets,
     triages,
 )
+from pipeline.reports.weeks import zone_of
 from pipeline.reports.words import milliseconds, money
 
 
@@ -40,16 +41,17 @@ class Show:
     heads: tuple[str, ...]
     query: sa.Select[Any]
     id: sa.Column[int]
-    cells: Callable[[sa.Row[Any]], tuple[str, ...]]
+    cells: Callable[[sa.Row[Any]], tuple[str | datetime | None, ...]]
 
-    def rows(self, connection: sa.Connection, ids: Sequence[int]) -> tuple[Row, ...]:
+    def rows(self, connection: sa.Connection, ids: Sequence[int], zone: str) -> tuple[Row, ...]:
+        """Times are by the clocks of the zone, as the weeks are."""
         if not ids:
             return ()
         found = connection.execute(self.query.where(self.id.in_(list(ids))).order_by(self.id))
         return tuple(
             Row(
                 ticket_id=row.ticket_id,
-                cells=tuple(" ".join(str(cell).split()) for cell in self.cells(row)),
+                cells=tuple(_text(cell, zone) for cell in self.cells(row)),
                 review_id=row.review_id,
             )
             for row in found
@@ -59,7 +61,7 @@ class Show:
 _NO_REVIEW = sa.null().label("review_id")
 
 REVIEWS = Show(
-    ("subject", "outcome", "edit share", "topic", "language", "route", "model", "decided"),
+    ("subject", "outcome", "edit share", "HTER", "topic", "language", "route", "model", "decided"),
     sa.select(
         reviews.c.ticket_id,
         reviews.c.id.label("review_id"),
@@ -67,6 +69,7 @@ REVIEWS = Show(
         reviews.c.outcome,
         reviews.c.reason,
         reviews.c.edit_share,
+        reviews.c.hter,
         sa.func.coalesce(triages.c.topic, tickets.c.topic).label("topic"),
         sa.func.coalesce(drafts.c.language, tickets.c.language).label("language"),
         drafts.c.route,
@@ -81,11 +84,12 @@ REVIEWS = Show(
         row.subject,
         (row.outcome or row.reason).replace("_", " "),
         "" if row.edit_share is None else f"{row.edit_share:.0%}",
+        "" if row.hter is None else f"{row.hter:.2f}",
         row.topic or "",
         row.language or "",
         row.route or "",
         row.model or "",
-        _moment(row.decided_at),
+        row.decided_at,
     ),
 )
 READINGS = Show(
@@ -109,7 +113,7 @@ READINGS = Show(
         f"{row.confidence:.2f}",
         row.route,
         " ".join(row.reasons or ()),
-        _moment(row.created_at),
+        row.created_at,
     ),
 )
 # one of two side by side: whoever chooses is not told which model wrote which
@@ -145,8 +149,8 @@ DRAFTS = Show(
         *(("", "not told until one is chosen") if row.blind else (row.route, row.model)),
         row.language,
         "" if row.blind else money(row.cost_usd),
-        _moment(row.created_at),
-        _moment(row.superseded_at),
+        row.created_at,
+        row.superseded_at,
     ),
 )
 CALLS = Show(
@@ -173,7 +177,7 @@ CALLS = Show(
         f"{row.state}: {row.error_kind}" if row.error_kind else row.state,
         milliseconds(row.latency_ms),
         money(row.cost_usd),
-        _moment(row.started_at),
+        row.started_at,
     ),
 )
 REPLIES = Show(
@@ -194,7 +198,7 @@ REPLIES = Show(
         row.subject,
         row.route or "",
         (row.outcome or "").replace("_", " "),
-        _moment(row.sent_at),
+        row.sent_at,
     ),
 )
 MESSAGES = Show(
@@ -209,7 +213,7 @@ MESSAGES = Show(
         messages.c.received_at,
     ),
     messages.c.id,
-    lambda row: (row.subject, row.inbox, row.kind, row.kind_reason, _moment(row.received_at)),
+    lambda row: (row.subject, row.inbox, row.kind, row.kind_reason, row.received_at),
 )
 TICKETS = Show(
     ("subject", "inbox", "topic", "language", "status", "opened"),
@@ -230,7 +234,7 @@ TICKETS = Show(
         row.topic or "",
         row.language or "",
         row.status.replace("_", " "),
-        _moment(row.created_at),
+        row.created_at,
     ),
 )
 RAW = Show(
@@ -252,7 +256,7 @@ RAW = Show(
         row.format,
         f"{row.size:,}",
         row.reason or "",
-        _moment(row.received_at),
+        row.received_at,
     ),
 )
 SECOND_READS = Show(
@@ -269,13 +273,15 @@ SECOND_READS = Show(
     second_reads.c.id,
     lambda row: (
         row.subject,
-        _moment(row.asked_at),
-        _moment(row.read_at),
+        row.asked_at,
+        row.read_at,
         (row.verdict or "").replace("_", " "),
         row.note or "",
     ),
 )
 
 
-def _moment(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M}" if at else ""
+def _text(cell: str | datetime | None, zone: str) -> str:
+    if isinstance(cell, datetime):
+        return f"{cell.astimezone(zone_of(zone)):%Y-%m-%d %H:%M}"
+    return " ".join((cell or "").split())

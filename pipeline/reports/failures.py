@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -327,8 +327,8 @@ def _place(key: str) -> tuple[datetime, int, int]:
         moment = datetime.fromisoformat(at.replace(" ", "+"))  # a plus that an address made a space of
         if moment.tzinfo is None or not (id.isascii() and id.isdigit() and len(id) < 19):
             raise ValueError
-        return moment, KINDS.index(kind), int(id)
-    except ValueError:
+        return moment.astimezone(UTC), KINDS.index(kind), int(id)
+    except (ValueError, OverflowError):
         raise InputError(f"{key[:60]!r} is no place in this list") from None
 
 

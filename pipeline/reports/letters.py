@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pipeline.reports.charts import Chart, charts
 from pipeline.reports.measures import Report
 from pipeline.reports.movers import Movers, words
+from pipeline.reports.rendering import NOTHING
 from pipeline.reports.suggested import Evidence, Suggestion
 from pipeline.reports.tables import Cell, Table, sections, summary
 from pipeline.reports.weeks import zone_of
@@ -27,7 +28,7 @@ MOST_ROWS = 12
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "Rewrite rate by topic and route": ("topic", "route", "rewrite rate", "95% between"),
-    "What failed and came to a person": ("why", "rows"),
+    "What came to a person without a draft": ("why", "rows"),
 }
 """The tables of the mail, and of each the columns that a phone has room for."""
 
@@ -84,6 +85,7 @@ def letter(report: Report, *, public_url: str) -> Written:
         "summary": summary(report),
         "moved": _moved(report),
         "to_do": _to_do(report, url),
+        "nothing": NOTHING,
         "charts": {chart.name: chart for chart in drawn},
         "tables": {part.title: part for part in _parts(report, url)},
     }

@@ -378,8 +378,14 @@ def _most(cells: Iterable[_Cell], value: Callable[[_Cell], str]) -> str:
 
 def words(mover: Mover) -> str:
     """+12 points (mix +2, rate +10)."""
-    change, mix, rate = (round(each * 100) for each in (mover.change, mover.mix, mover.rate))
+    change, mix, rate = points(mover)
     return f"{change:+d} points (mix {mix:+d}, rate {rate:+d})"
 
 
-__all__ = ["NO_CAUSE", "Cause", "Mover", "Movers", "chance", "movers", "words"]
+def points(mover: Mover) -> tuple[int, int, int]:
+    """Change, mix and rate in whole points, the two parts rounded so that they add up."""
+    change, mix = round(mover.change * 100), round(mover.mix * 100)
+    return change, mix, change - mix
+
+
+__all__ = ["NO_CAUSE", "Cause", "Mover", "Movers", "chance", "movers", "points", "words"]

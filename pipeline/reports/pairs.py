@@ -41,7 +41,7 @@ class Piece:
 @dataclass(frozen=True)
 class Pair:
     """A draft and what became of it. `sent` is None where nothing was sent in its place, `pieces` are empty
-    then; `edit_share` is 0..1 where the two were compared."""
+    then; `edit_share` is 0..1 where the two were compared, `hter` (of the sent text's tokens) 0 and more."""
 
     ticket_id: int
     review_id: int
@@ -58,6 +58,7 @@ class Pair:
     draft: str
     sent: str | None
     pieces: tuple[Piece, ...]
+    hter: float | None = None
 
 
 def pairs(
@@ -81,8 +82,10 @@ def pairs(
 
 
 def heading(pair: Pair) -> str:
-    """Ticket 12: rewritten, 83% changed; refund, de, strong route, big, draft e5f6a7b8."""
+    """Ticket 12: rewritten, 83% changed (HTER 0.91); refund, de, strong route, big, draft e5f6a7b8."""
     changed = "" if pair.edit_share is None else f", {pair.edit_share:.0%} changed"
+    if pair.hter is not None:
+        changed += f" (HTER {pair.hter:.2f})"
     because = [each for each in ((pair.reject_reason or "").replace("_", " "), pair.note) if each]
     why = f" ({': '.join(because)})" if because else ""
     what = f"{pair.topic}, {pair.language}, {pair.route} route, {pair.model}, {pair.prompt}"
@@ -92,7 +95,7 @@ def heading(pair: Pair) -> str:
 def _query(start: datetime, end: datetime, outcome: str, only: Mapping[str, str]) -> sa.Select[Any]:
     columns: list[Any] = [
         reviews.c.id.label("review_id"),
-        *(reviews.c[name] for name in ("ticket_id", "decided_at", "outcome", "edit_share")),
+        *(reviews.c[name] for name in ("ticket_id", "decided_at", "outcome", "edit_share", "hter")),
         *(reviews.c[name] for name in ("reject_reason", "note", "sent_text")),
         *(queries.COLUMNS[name].label(name) for name in ("route", "topic", "language", "model", "prompt")),
         drafts.c.text,
@@ -111,7 +114,7 @@ def _pair(connection: sa.Connection, row: sa.Row[Any], diff: Diff | None) -> Pai
     pieces = () if sent is None or diff is None else diff(draft, sent, row.language)
     return Pair(
         **{name: getattr(row, name) for name in ("ticket_id", "review_id", "decided_at", "outcome")},
-        **{name: getattr(row, name) for name in ("edit_share", "reject_reason", "note")},
+        **{name: getattr(row, name) for name in ("edit_share", "hter", "reject_reason", "note")},
         **{name: getattr(row, name) for name in ("route", "topic", "language", "model", "prompt")},
         draft=draft,
         sent=sent,

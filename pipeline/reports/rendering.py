@@ -20,6 +20,8 @@ from pipeline.reports.rates import Outcomes, Share
 from pipeline.reports.tables import Table, sections, summary
 from pipeline.reports.weeks import Week
 
+NOTHING = "Nothing stands out: no change has enough cases behind it."
+
 
 def render(report: Report, format: str) -> str:
     """The report as `md`, `html`, `csv` or `json`; raises `InputError` for another format."""
@@ -55,7 +57,9 @@ def markdown(report: Report) -> str:
 
 
 def _to_do(report: Report) -> list[str]:
-    lines = ["## What to do", ""] if report.suggestions else []
+    lines = ["## What to do", ""]
+    if not report.suggestions:
+        lines += [NOTHING, ""]
     for number, each in enumerate(report.suggestions, 1):
         lines += [f"{number}. **{_cell(each.title)}** Expected: {_cell(each.effect)}.", ""]
         lines += [*(f"   - {_cell(said.text)}" for said in each.evidence), ""]
@@ -106,6 +110,7 @@ def html(report: Report) -> str:
         line=_points(report),
         days=_days(report),
         heading=heading,
+        nothing=NOTHING,
     )
 
 
@@ -118,7 +123,7 @@ def as_csv(report: Report) -> str:
         if isinstance(value, dict | list):
             for path, leaf in _leaves(value):
                 what, _, measure = path.rpartition("/")
-                writer.writerow([report.week, section, safe_cell(what), measure, safe_cell(leaf)])
+                writer.writerow([report.week, section, safe_cell(what), safe_cell(measure), safe_cell(leaf)])
         elif section != "week":
             writer.writerow([report.week, section, "", "", safe_cell(value)])
     return out.getvalue()

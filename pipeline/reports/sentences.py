@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.reports.guard import Guard
 from pipeline.reports.measures import Report
+from pipeline.reports.movers import CHANCE, chance
 from pipeline.reports.rates import Share, many
 from pipeline.reports.trend import Cut
 from pipeline.reports.words import filters, money, span, sparkline
@@ -49,12 +50,7 @@ def _change(report: Report) -> str:
     if old.small or new.small:
         return f"{line} (the week before: {old.in_words()}; too few to compare)."
     points = (new.value - old.value) * 100
-    apart = (
-        old.interval
-        and new.interval
-        and (old.interval[1] < new.interval[0] or new.interval[1] < old.interval[0])
-    )
-    said = "more than chance" if apart else "within chance"
+    said = "more than chance" if chance(old, new) < CHANCE else "within chance"
     return f"{line} ({points:+.0f} points on the week before, {old.in_words()}; {said})."
 
 
@@ -65,13 +61,15 @@ def _rubber(report: Report) -> str | None:
     old, new = report.before.outcomes.rewrite, report.headline.rewrite
     if old.small or new.small or (new.value or 0.0) >= (old.value or 0.0):
         return None
-    less = [
-        f"{what} {now.in_words()} after {then.in_words()}"
+    risen = [
+        (what, then, now)
         for what, then, now in _watched(report.guard_before, report.guard)
         if not then.small and not now.small and (now.value or 0.0) > (then.value or 0.0)
     ]
-    if not less:
+    # one hasty approval more is in the table; to say that people looked less takes more than chance
+    if not any(chance(then, now) < CHANCE for _what, then, now in risen):
         return None
+    less = [f"{what} {now.in_words()} after {then.in_words()}" for what, then, now in risen]
     return f"The rate fell from {old.value:.0%} to {new.value:.0%}, but drafts were looked at less: {', '.join(less)}."
 
 
@@ -150,5 +148,6 @@ def _review(report: Report) -> str:
         waiting = f"{many(desk.open_now, 'row waits', 'rows wait')} for a person now"
     if desk.open_now and desk.oldest_open_s is not None:
         waiting += f", the oldest for {span(desk.oldest_open_s)}"
-    failed = sum(count for _reason, count in report.failures)
+    # a rejected draft's answer, or a ticket reopened by an agent, is work, and no failure
+    failed = sum(count for reason, count in report.failures if reason != "human_route")
     return f"Review: {desk.decided:,} decided, {waiting}; {many(failed, 'failure')} came to a person."

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from pipeline.db.reviews import REASONS
 from pipeline.reports.failures import PERSONAL, FailureGroup
 from pipeline.reports.measures import Cut, Report
-from pipeline.reports.movers import Movers
+from pipeline.reports.movers import Movers, points
 from pipeline.reports.rates import NAMES, SMALL, Outcomes, Share, many
 from pipeline.reports.sentences import summary
 from pipeline.reports.spending import Spent
@@ -128,13 +128,18 @@ def _movers(report: Report, found: Movers) -> Table:
                 Cell("within chance" if all_alike else mover.why),
                 _share(mover.now, "drafts", **named, outcome="rewrite"),
                 Cell(mover.before.in_words()),
-                *(Cell(f"{round(100 * each):+d}") for each in (mover.change, mover.mix, mover.rate)),
+                *(Cell(f"{each:+d}") for each in points(mover)),
             )
         )
     note = f"Against {found.weeks[0]} to {found.weeks[-1]} together; groups of which the change is more than chance. "
     note += "Points of mix: easier and harder parts have other shares; of rate: the parts themselves changed."
     if not found.groups:
-        note = f"Against {found.weeks[0]} to {found.weeks[-1]} together: no group moved beyond chance."
+        note = f"Against {found.weeks[0]} to {found.weeks[-1]} together: "
+        note += (
+            "all drafts taken together moved more than chance, no single group did."
+            if found.whole and found.beyond_chance
+            else "no group moved beyond chance."
+        )
     heads = ("drafts", "likely cause", "this week", "before", "points", "of it mix", "of it rate")
     return Table("What moved the rewrite rate", heads, tuple(rows), note, words=2)
 
@@ -246,7 +251,7 @@ def _escalation(report: Report) -> Table:
         for reason, count in found.reasons[:MOST_REASONS]
     ]
     note = f"{many(found.read, 'message')} read. A draft that is not needed for both reasons counts once."
-    return Table("Escalation", ("what", "messages"), tuple(rows), note)
+    return Table("Escalation", ("what", "figure"), tuple(rows), note)
 
 
 def _shadows(report: Report) -> Table:
@@ -320,7 +325,7 @@ def _failures(report: Report) -> Table:
         (Cell(REASONS.get(reason, reason)), _count(count, "failed", reason=reason))
         for reason, count in report.failures
     )
-    return Table("What failed and came to a person", ("why", "rows"), rows, "" if rows else "Nothing.")
+    return Table("What came to a person without a draft", ("why", "rows"), rows, "" if rows else "Nothing.")
 
 
 def _friction(report: Report) -> Table:

@@ -9,6 +9,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline.errors import InputError
 
+YEARS = range(1971, 9999)
+"""Beyond them a calendar has no weeks before or after to compare with."""
+
 
 @dataclass(frozen=True, order=True)
 class Week:
@@ -26,6 +29,8 @@ class Week:
                 raise ValueError
             week = cls(int(match[1]), int(match[2]))
             week.monday()
+            if week.year not in YEARS:
+                raise ValueError
         except ValueError:
             raise InputError(f"{text!r} is not a week; write it like 2026-W47") from None
         return week

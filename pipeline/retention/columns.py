@@ -114,7 +114,7 @@ FREE: dict[str, dict[str, str]] = {
         "reason": _OURS, "state": _OURS, "inbox": _SET, "topic": _SET, "language": _OURS, "route": _OURS,
         "team": _SET, "action": _OURS, "reject_reason": _OURS, "outcome": _OURS,
     },
-    "replies": {"message_id": "random, and ours", "state": _OURS},
+    "replies": {"message_id": "random, and ours; a number takes its place", "state": _OURS},
     "agent_inboxes": {"inbox": _SET},
     "audit": {"who": _WORKS, "what": _OURS},
     "second_reads": {"verdict": _OURS},

@@ -185,6 +185,8 @@ def _erase(connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[b
             else_=GONE,
         )
         values["note"] = kept
+    if table is replies:  # an answer to it must not find the old ticket
+        values["message_id"] = sa.literal("erased-") + sa.cast(replies.c.id, sa.Text)
     return int(connection.execute(table.update().where(where).values(**values)).rowcount)
 
 

@@ -103,7 +103,7 @@ def forget(
     done = Forgotten(whole.person.address)
     done.files = files.forget_in_files(home, whole.person, outside, whole.marks, dry_run=dry_run)
     done.cut += sweeping.sweep(
-        store, whole.person, whole.tickets, whole.shared, whole.message_ids, dry_run=dry_run
+        store, whole.person, whole.tickets, whole.messages, whole.shared, whole.message_ids, dry_run=dry_run
     )
     if dry_run:
         done.rows += erasing.count(store, whole)

@@ -4,9 +4,9 @@ Nothing is counted in memory: a worker has no port to be asked at, it may be kil
 it. What all of them did stands in the database, and any one web process tells it. What happens often
 (model calls, mails) is a gauge over the last minutes, as a counter would have to be kept somewhere.
 
-What a scrape costs grows with the store, for some figures are of all that there ever was. So a scrape is
-kept for twenty times as long as it took: whatever the store's size and however many ask, it is a twentieth
-of one core at most.
+What a scrape costs: the statements go by indexes over what is open, due or recent; what is counted over all that
+there ever was is kept for a while (see `gauges.counted`). A scrape itself is kept for twenty times as long as it
+took, at most a minute: however many ask, it is a twentieth of one core at most.
 """
 
 from __future__ import annotations

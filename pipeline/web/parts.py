@@ -18,10 +18,16 @@ from pipeline.routing.table import Routes
 
 class ReportOf(Protocol):
     """Computes the report of a week ("2026-W47", None for the present one), as
-    `pipeline.assembly.weekly_report` does: `by` breaks the rewrite rate down, `only` filters it."""
+    `pipeline.assembly.weekly_report` does: `by` breaks the rewrite rate down, `only` filters it; `fresh`
+    counts a week anew that was written."""
 
     def __call__(
-        self, week: str | None, *, by: Sequence[str] = (), only: Mapping[str, str] | None = None
+        self,
+        week: str | None,
+        *,
+        by: Sequence[str] = (),
+        only: Mapping[str, str] | None = None,
+        fresh: bool = False,
     ) -> Report: ...
 
 

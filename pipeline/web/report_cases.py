@@ -12,6 +12,7 @@ from pipeline.assembly import Parts as LiveParts
 from pipeline.errors import ConflictError, InputError
 from pipeline.learning import cases
 from pipeline.learning.cases import Offer
+from pipeline.review.diff import diff
 from pipeline.review.sessions import Session
 from pipeline.web.render import page
 from pipeline.web.sessions import Lead, LeadMayChange, Number, Parts
@@ -91,6 +92,7 @@ def _show(
         status=status,
         offer=offer,
         text=offer.text if text is None else text,
+        pieces=diff(offer.draft, offer.sent, offer.language) if offer.sent else (),
         wrong=wrong,
         may_be_personal="looks like" in wrong,
         done=done and offer.kept,

@@ -53,6 +53,7 @@ class Asked:
     week: str | None
     only: Mapping[str, str]
     by: tuple[str, ...]
+    fresh: bool
 
     @classmethod
     def of(cls, parts: WebParts, request: Request) -> Asked:
@@ -62,13 +63,19 @@ class Asked:
         week = query.get("week", "").strip()
         if not week and not only and not by:
             week = _newest(parts)
-        return cls(week or None, only, tuple(by))
+        return cls(week or None, only, tuple(by), query.get("fresh") == "1")
 
     @property
     def key(self) -> Key:
-        return (self.week or "", *(f"{name}={value}" for name, value in sorted(self.only.items())))
+        return (
+            self.week or "",
+            "fresh" if self.fresh else "",
+            *(f"{name}={value}" for name, value in sorted(self.only.items())),
+        )
 
     def report(self, compute: ReportOf) -> Report:
+        if self.fresh:
+            return compute(self.week, by=self.by, only=self.only, fresh=True)
         if not self.only and not self.by:
             return compute(self.week)
         return compute(self.week, by=self.by, only=self.only)
@@ -108,7 +115,7 @@ def report_page(request: Request, parts: Parts, compute: Reports, session: SeesA
         asked=asked,
         by=_by(asked),
         only=f"&{only}" if only else "",
-        drawn=urlencode({"week": found.week, **asked.only}),
+        drawn=urlencode({"week": found.week, **asked.only, **({"fresh": "1"} if asked.fresh else {})}),
         values={
             name: sorted({cell.key[name] for cell in cells} | _chosen(asked, name)) for name in DIMENSIONS
         },

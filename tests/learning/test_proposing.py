@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 
 from pipeline.assembly import Parts
+from pipeline.db.tables import agents as accounts
 from pipeline.db.tables import weekly_reports
 from pipeline.errors import ConflictError
 from pipeline.learning import proposals
+from pipeline.learning.curves import stored_curve
 from pipeline.learning.facts import supported
 from pipeline.learning.proposing import found_in, propose, propose_due
+from pipeline.learning.trying import try_table
 from pipeline.review import agents, audit
+from tests.kit.live import close, live_parts
 from tests.learning.conftest import DRAFT, FACT, LAST, SENT, added, edited
 from tests.reports.conftest import WEEK, Seed, hour
 
@@ -153,3 +160,27 @@ def test_the_schedule_proposes_once_for_each_written_week(parts: Parts) -> None:
     assert propose_due(parts, None) == WEEK
     assert len(proposals.every(parts.store)) == 1
     assert propose_due(parts, WEEK) == WEEK
+
+
+def test_proposals_and_replays_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
+    parts = live_parts(tmp_path, postgres_url)
+    try:
+        with parts.store.write() as connection:
+            seed = Seed(connection)
+            connection.execute(
+                accounts.insert().values(id=1, email="a@shop.example", role="agent", created_at=hour(-1))
+            )
+            seed.call(hour(1), task="triage", input_tokens=801, output_tokens=100)
+            seed.call(hour(2), task="draft", input_tokens=1001, output_tokens=100)
+        added(parts.store, FACT)
+        with ThreadPoolExecutor(2) as pool:  # two schedulers
+            made = list(pool.map(lambda _: propose(parts, LAST), range(2)))
+        assert sorted(map(len, made)) == [0, 1]
+        (found,) = proposals.every(parts.store)
+        proposals.decide(parts.store, found.id, "dismissed")
+        assert propose(parts, LAST) == []
+        result = try_table(parts.store, parts.routes, parts.routes, hour(0), hour(168))
+        assert (result.messages, result.change_usd is not None) == (3, True)
+        assert stored_curve(parts.store, parts.routes, hour(0), hour(168)).judged == 3
+    finally:
+        close(parts)

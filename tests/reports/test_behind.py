@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from urllib.parse import parse_qsl
 
@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from pipeline.db.store import Store
+from pipeline.db.tables import reviews
 from pipeline.errors import InputError
 from pipeline.reports.behind import FIGURES, Behind, behind
 from pipeline.reports.measures import Report, report
@@ -104,6 +105,20 @@ def test_the_rows_lead_to_their_tickets_and_reviews(full: Store) -> None:
     assert "broken" in mail.cells
 
 
+def test_cases_show_the_edit_share_with_hter_and_times_by_the_zone_s_clocks(full: Store) -> None:
+    query = {"figure": "drafts", "outcome": "replaced", "language": "de"}
+    with full.write() as connection:
+        connection.execute(sa.update(reviews).values(edit_share=0.5, hter=0.75))
+    shown = []
+    for zone in ("UTC", "Asia/Kolkata"):
+        found = behind(full, THIS, zone, query)
+        (row,) = found.rows
+        shown.append(dict(zip(found.heads, row.cells, strict=True)))
+    assert (shown[0]["edit share"], shown[0]["HTER"]) == ("50%", "0.75")
+    utc, local = (datetime.strptime(each["decided"], "%Y-%m-%d %H:%M") for each in shown)
+    assert local - utc == timedelta(hours=5, minutes=30)
+
+
 @pytest.mark.parametrize(
     ("query", "after", "said"),
     [
@@ -111,7 +126,12 @@ def test_the_rows_lead_to_their_tickets_and_reviews(full: Store) -> None:
         ({"figure": "tables"}, None, "there is no figure 'tables'"),
         ({"figure": "decided", "outcome": "as_is"}, None, "not narrowed by 'outcome'"),
         ({"figure": "quick", "under": "soon"}, None, "no number of seconds"),
+        ({"figure": "quick", "under": "inf"}, None, "no number of seconds"),
+        ({"figure": "quick", "under": "nan"}, None, "no number of seconds"),
         ({"figure": "drafts", "past": "yesterday"}, None, "is not a week"),
+        ({"figure": "drafts", "past": "9999-W52"}, None, "is not a week"),
+        ({"figure": "drafts", "since": "1990-W01"}, None, "looks back 12 weeks at most"),
+        ({"figure": "drafts", "since": "2026-W48"}, None, "looks back 12 weeks at most"),
         ({"figure": "drafts"}, "1 or 1=1", "no place in this list"),
     ],
 )

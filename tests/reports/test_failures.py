@@ -158,6 +158,7 @@ def test_a_filter_or_a_place_that_cannot_be_is_refused(sqlite_store: Store) -> N
         ({}, "2026-11-16|draft|1", "no place in this list"),
         ({}, "2026-11-16T00:00:00+00:00|draft|one", "no place in this list"),
         ({}, "2026-11-16T00:00:00+00:00|raw|1", "no place in this list"),
+        ({}, "0001-01-01T00:00:00+23:59|draft|1", "no place in this list"),
     ):
         with pytest.raises(InputError, match=said):
             listed(sqlite_store, THIS, "UTC", only, after)

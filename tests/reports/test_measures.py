@@ -20,11 +20,12 @@ from pipeline.errors import ConfigError, InputError
 from pipeline.models.base import Choice, Price
 from pipeline.reports.guard import Guard
 from pipeline.reports.measures import Report, WeekLine, report
+from pipeline.reports.movers import Mover
 from pipeline.reports.rates import Outcomes, Share
 from pipeline.reports.reading_back import from_json
 from pipeline.reports.rendering import FORMATS, as_json, render
 from pipeline.reports.spending import Spent, strong_choice
-from pipeline.reports.tables import summary
+from pipeline.reports.tables import sections, summary
 from pipeline.reports.weeks import Week
 from pipeline.review.outcomes import grade
 from pipeline.routing.table import Budgets
@@ -124,6 +125,8 @@ def test_a_rate_that_fell_is_said_in_one_breath_with_less_reading(made: Report) 
     )
     for quiet in (less_read(made, bad, good), less_read(made, good, bad, quick=Share(12, 40))):
         assert not any("looked at less" in line for line in quiet)
+    one_more = less_read(made, bad, good, quick=Share(2, 40))  # of 40: nobody is blamed for that
+    assert not any("looked at less" in line for line in one_more)
 
 
 # --- the rewrite rate by anything ---------------------------------------------------------------------
@@ -315,6 +318,45 @@ def test_the_sentences_are_right_in_number(made: Report) -> None:
     assert "for 1 ticket," in text
     none = replace(one, failures=(), desk=replace(one.desk, open_now=0, oldest_open_s=None))
     assert "nothing waits now; 0 failures came to a person" in "\n".join(summary(none))
+
+
+def test_one_test_says_what_is_more_than_chance(made: Report) -> None:
+    """20% of 200 and 29% of 200: their intervals overlap, and yet p is 0.048."""
+    changed = replace(
+        made,
+        headline=Outcomes(as_is=142, rewritten=58),
+        before=WeekLine("2026-W46", Outcomes(as_is=160, rewritten=40)),
+    )
+    assert "+9 points on the week before, 20% (40 of 200); more than chance" in "\n".join(summary(changed))
+    assert made.movers is not None
+    whole = Mover((), (), Share(98, 493), Share(36, 119), 0.0, 0.1, ())
+    moved = replace(made.movers, whole=whole, beyond_chance=True, groups=())
+    note = next(t.note for t in sections(replace(made, movers=moved)) if t.title.startswith("What moved"))
+    assert note.endswith("all drafts taken together moved more than chance, no single group did.")
+
+
+def test_an_answer_that_is_still_due_is_no_failure(made: Report) -> None:
+    """An agent who rejects a draft opens a row for the answer: the rejection counts already."""
+    due = replace(made, failures=(("human_route", 8), ("send_failed", 1)))
+    assert "; 1 failure came to a person" in "\n".join(summary(due))
+    table = next(t for t in sections(due) if t.title == "What came to a person without a draft")
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["an answer is due, and a person writes it", "8"],
+        ["the reply could not be sent", "1"],
+    ]
+
+
+def test_nothing_to_do_is_said(made: Report) -> None:
+    none = replace(made, suggestions=())
+    for form in ("md", "html"):
+        assert "Nothing stands out: no change has enough cases behind it." in render(none, form), form
+
+
+def test_no_column_of_the_csv_begins_a_formula(made: Report) -> None:
+    text = render(replace(made, failures=(("=1+1", 3),)), "csv")
+    cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
+    assert "'=1+1" in cells
+    assert "=1+1" not in cells
 
 
 def test_every_form_of_a_full_week(store_of_week: Store, made: Report) -> None:

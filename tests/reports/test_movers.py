@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -77,6 +78,8 @@ def test_a_changed_prompt_is_named_with_its_day(store: Store) -> None:
     assert cause.at == hour(30) - timedelta(minutes=1)  # the first draft, a minute before it was judged
     assert (mover.mix, mover.rate) == (0.0, pytest.approx(0.3))
     assert words(mover) == "+30 points (mix +0, rate +30)"
+    uneven = replace(mover, now=Share(141, 1000), before=Share(205, 1000), mix=0.004, rate=-0.068)
+    assert words(uneven) == "-6 points (mix +0, rate -6)"  # the parts add up as they are shown
     assert not any("billing" in mover.key for mover in of.groups)
 
 

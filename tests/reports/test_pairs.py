@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.db.store import Store
 from pipeline.db.tables import agents, replies, reviews
-from pipeline.reports.pairs import LONGEST, Pair, Piece, pairs
+from pipeline.reports.pairs import LONGEST, Pair, Piece, heading, pairs
 from pipeline.review.diff import diff
 from tests.reports.conftest import Seed, hour
 
@@ -39,7 +39,7 @@ def fill(store: Store) -> dict[str, int]:
         names = {}
         for name, at, outcome, values in (
             ("some", 5, "rewritten", {"edit_share": 0.7, "sent_text": "Hello you."}),
-            ("most", 2, "rewritten", {"edit_share": 0.9, "sent_text": "Goodbye."}),
+            ("most", 2, "rewritten", {"edit_share": 0.9, "hter": 1.5, "sent_text": "Goodbye."}),
             ("replaced", 3, "replaced", {"sent_text": "Quite another answer."}),
             ("answered", 4, "rejected", {"reject_reason": "wrong_facts", "note": "no such plan"}),
             ("closed", 1, "rejected", {"reject_reason": "not_needed"}),
@@ -69,6 +69,8 @@ def test_the_most_rewritten_come_first_then_the_replaced_then_the_rejected(store
     assert most.pieces == (Piece("removed", "Hello"), Piece("added", "Goodbye"), Piece("same", "."))
     assert (most.draft, most.sent, most.topic, most.model) == ("Hello.", "Goodbye.", "billing", "mini")
     assert (most.prompt, most.route, most.outcome) == ("routine aaaaaaaa", "cheap", "rewritten")
+    assert ": rewritten, 90% changed (HTER 1.50); billing, " in heading(most)
+    assert ": replaced; billing, " in heading(got[2])
     answered, closed = got[3:]
     assert (answered.reject_reason, answered.note, answered.sent) == ("wrong_facts", "no such plan", "Right.")
     assert (closed.reject_reason, closed.sent, closed.pieces) == ("not_needed", None, ())

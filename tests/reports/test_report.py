@@ -209,7 +209,9 @@ def test_weeks_follow_the_clocks_of_the_zone() -> None:
     assert str(Week(2027, 1).before()) == "2026-W53"
 
 
-@pytest.mark.parametrize("text", ["", "2026", "2026-W00", "2026-W54", "2025-W53", "47", "2026-11-20"])
+@pytest.mark.parametrize(
+    "text", ["", "2026", "2026-W00", "2026-W54", "2025-W53", "47", "2026-11-20", "0001-W01", "9999-W52"]
+)
 def test_what_is_no_week_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="write it like 2026-W47"):
         Week.parse(text)

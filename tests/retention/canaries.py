@@ -92,7 +92,9 @@ def plant(store: Store, report: dict[str, Any]) -> dict[str, int]:
         ann(c, "corrections", ticket_id=t, triage_id=triage, field="fields", by_kind="agent")
         ann(c, "account_facts", ticket_id=t)
         long = f"CANARY draft for {NAME}. " + "x" * 500
-        d = ann(c, "drafts", ticket_id=t, message_id=m, route="strong", task="draft", text=long)
+        d = ids["draft"] = ann(
+            c, "drafts", ticket_id=t, message_id=m, route="strong", task="draft", text=long
+        )
         r = ann(
             c, "reviews", ticket_id=t, draft_id=d, reason="draft", state="decided", decided_at=AT, decided_by=1,
             action="edit", outcome="rewritten", edit_share=0.9,

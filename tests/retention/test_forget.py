@@ -117,9 +117,7 @@ def test_nothing_of_a_person_is_left_and_the_counts_stay(full: tuple[Store, Path
         assert quoting.text == f"On Monday [erased] <[erased]> wrote:\n> [erased]\n{OWN_LINE}"
         assert quoting.cc == [{"name": "", "address": "carl@other.example"}]
         assert (quoting.html, quoting.from_address) == (None, canaries.BOB)
-        bodies = dict(
-            connection.execute(sa.select(raw_messages.c.sha256, raw_messages.c.body)).tuples().all()
-        )
+        bodies = {each.sha256: each.body for each in connection.execute(sa.select(raw_messages))}
     assert {sha[0] for sha, body in bodies.items() if body is None and sha[0] in "abcd"} == set("abc")
     audit = sa.text("UPDATE audit SET detail = 'x'")
     with pytest.raises(sa.exc.DatabaseError, match="append"), store.write() as connection:
@@ -140,7 +138,7 @@ def test_a_run_that_was_killed_is_gone_on_with(
     class Killed(Exception):
         pass
 
-    for allowed in (1, 6, 12, 15, 17, 19, 21):
+    for allowed in range(25):
         left = allowed
 
         def counted(self: Store) -> Any:

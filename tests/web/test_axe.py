@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from pipeline.db.tables import reviews, second_reads, tickets
 from pipeline.db.types import now
-from pipeline.learning.proposals import Draft
+from pipeline.learning.proposals import Draft, keep
 from pipeline.review import saved_views, sessions
 from pipeline.review.totp import STEP_S, code_at
 from pipeline.steps import redrafting, run_until_idle

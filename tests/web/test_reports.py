@@ -219,6 +219,9 @@ def test_a_letter_of_which_nobody_knows_is_sent_again_by_a_lead(desk: Desk) -> N
     with desk.as_("anna") as client:
         page = client.get("/reports")
         assert f"Support week {week}" in words(page)  # what was written last is what one comes for
+        assert "As it was written" in words(page)
+        ((anew, _text),) = [one for one in links(page, "/reports?") if one[1] == "Count it anew"]
+        assert "As it was written" not in words(client.get(anew))
         assert "sent or not?" in words(page)
         assert "the line broke" in words(page)
         assert "Send it again" not in page.text
