@@ -265,7 +265,7 @@ def _prepared(
 def as_mail(parts: Parts, report: Report, to: str) -> EmailMessage:
     """The mail of a report as a recipient would get it, for looking at; its Message-ID is of no letter."""
     content = letters.letter(report, public_url=parts.settings.public_url)
-    sender = sender_address(parts)
+    sender = sender_address(parts, to_send=False)
     return _mail(content, f"report.{report.week}@{_domain(parts)}", sender, to, report.made_at)
 
 
@@ -280,13 +280,13 @@ def way_out(parts: Parts) -> SmtpMailer | None:
     return way_of_reports(parts.settings, parts.inboxes, parts.mailers)
 
 
-def sender_address(parts: Parts) -> str:
+def sender_address(parts: Parts, *, to_send: bool = True) -> str:
     """Who the report comes from. Raises `ConfigError` where neither a setting nor an inbox says."""
     if parts.settings.report_from:
         return parts.settings.report_from
     for name in parts.inboxes:
         # a mail server takes its own inbox's address only
-        if parts.settings.smtp_url or isinstance(parts.mailers(name), SmtpMailer):
+        if not to_send or parts.settings.smtp_url or isinstance(parts.mailers(name), SmtpMailer):
             try:
                 return parts.sender_of(name).address
             except ConfigError:
