@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import hmac
 import os
@@ -22,6 +23,8 @@ from pipeline.tracing import Attributes
 
 _PATH = "/v1/traces"
 _LONGEST_VALUE = 200
+_LAST_SEND_S = 3.0
+"""How long the end of a process may wait for a collector; what is not sent by then is dropped."""
 _NS = 1_000_000_000
 
 
@@ -57,12 +60,18 @@ class OtlpTracer:
         self._ids = _Ids()
         named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": "triage"}
         self._provider = TracerProvider(
-            id_generator=self._ids, resource=Resource.create({**named, "service.version": version})
+            id_generator=self._ids,
+            resource=Resource.create({**named, "service.version": version}),
+            shutdown_on_exit=False,  # it would wait for a collector that is away for half a minute
         )
         base = endpoint.rstrip("/")
-        exporter = OTLPSpanExporter(endpoint=base if base.endswith(_PATH) else base + _PATH)
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._exporter = OTLPSpanExporter(endpoint=base if base.endswith(_PATH) else base + _PATH)
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("triage", version)
+        self._ending, self._ended = threading.Event(), threading.Event()
+        # begun now: at the end of a process no thread can be begun any more
+        threading.Thread(target=self._give_up, name="traces", daemon=True).start()
+        atexit.register(self.close)
 
     @contextmanager
     def span(self, name: str, ticket_id: int, attributes: Attributes) -> Iterator[_UnderWay]:
@@ -103,7 +112,18 @@ class OtlpTracer:
         self._provider.force_flush(5_000)
 
     def close(self) -> None:
+        if self._ending.is_set():
+            return
+        self._ending.set()
         self._provider.shutdown()
+        self._ended.set()
+        atexit.unregister(self.close)
+
+    def _give_up(self) -> None:
+        """End the tries to reach a collector that is away, a while after the end began."""
+        self._ending.wait()
+        if not self._ended.wait(_LAST_SEND_S):
+            self._exporter.shutdown()  # type: ignore[no-untyped-call]  # of the SDK
 
     def _root(self, ticket_id: int) -> trace.SpanContext:
         digest = hmac.digest(self._key, f"trace of ticket {ticket_id}".encode(), hashlib.sha256)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -101,7 +102,25 @@ def test_one_trace_goes_from_the_inbox_to_the_reply_over_three_processes(
         assert words not in wire
 
 
-def test_an_exception_is_noted_by_its_type_and_a_collector_that_is_away_holds_up_nobody() -> None:
+def test_a_collector_that_is_away_holds_up_nobody_and_the_end_of_a_process_for_seconds_at_most() -> None:
+    work = (
+        "import time; from pipeline import tracing; from pipeline.logging import configure\n"
+        "configure('json')\n"
+        "tracing.configure('http://me:Zugang-Vogel@127.0.0.1:9', key='k' * 32, version='1')\n"
+        "begun = time.monotonic()\n"
+        "for n in range(2000): tracing.record('step', n, 0.1, {})\n"
+        "print(time.monotonic() - begun)"
+    )
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", work], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert time.monotonic() - begun < 15
+    assert float(done.stdout) < 3
+    assert "Zugang-Vogel" not in done.stderr
+
+
+def test_an_exception_is_noted_by_its_type() -> None:
     with Collector() as collector:
         tracing.configure(collector.url, key="k" * 32, version="1")
         try:

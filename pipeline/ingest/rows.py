@@ -99,7 +99,9 @@ def _insert_files(connection: sa.Connection, message_id: int, parsed: ParsedMess
         return
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     by_hash = {one.sha256: one.data for one in parsed.attachments}
-    have = set(connection.execute(sa.select(blobs.c.sha256).where(blobs.c.sha256.in_(by_hash))).scalars())
+    # locked, so that no retention deletes them before this message is seen to need them
+    stored = sa.select(blobs.c.sha256).where(blobs.c.sha256.in_(by_hash))
+    have = set(connection.execute(stored.with_for_update(read=True, key_share=True)).scalars())
     for digest in sorted(by_hash.keys() - have):  # in one order everywhere, or two would wait for each other
         connection.execute(
             insert(blobs)

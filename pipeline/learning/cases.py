@@ -178,7 +178,12 @@ def checked(parts: Parts, task: str, text: str) -> dict[str, Any]:
         raise InputError(f"a case has at most {LONGEST:,} characters")
     try:
         case = json.loads(text)
-    except ValueError as error:
+        line = json.dumps(case, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            "it holds a half of a character, which is no character: take out the \\ud8…"
+        ) from None
+    except (ValueError, RecursionError) as error:
         raise InputError(f"this is no JSON: {error}") from None
     if not isinstance(case, dict):
         raise InputError("a case is one JSON object, in { and }")
@@ -186,7 +191,7 @@ def checked(parts: Parts, task: str, text: str) -> dict[str, Any]:
     there = file.read_text(encoding="utf-8-sig") if file.exists() else ""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cases.jsonl"
-        path.write_text(f"{there.rstrip()}\n{json.dumps(case, ensure_ascii=False)}\n", encoding="utf-8")
+        path.write_bytes(f"{there.rstrip()}\n".encode() + line + b"\n")
         try:
             if task == "triage":
                 read_triage_cases(path, parts.routes.topics)

@@ -73,7 +73,7 @@ def _worth(result: Tried, there: Share, *, up: bool) -> float:
     if own is None or other is None or own_low_high is None or low_high is None:
         return 0.0
     if up:
-        clear = low_high[1] < own and other < own_low_high[0]
-        return len(result.changed) * (own - other) if clear else 0.0
+        # eight steps are tried: the best of them looks good by chance unless the intervals stand apart
+        return len(result.changed) * (own - other) if low_high[1] < own_low_high[0] else 0.0
     saved = 0.0 if result.change_usd is None else -float(result.change_usd)
     return saved if saved > 0 and low_high[1] <= own + AS_GOOD else 0.0

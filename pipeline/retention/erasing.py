@@ -169,6 +169,8 @@ def _delete_files(connection: sa.Connection, where: sa.ColumnElement[bool]) -> N
     )
     others = sa.exists().where(attachments.c.sha256 == blobs.c.sha256, attachments.c.filename != GONE)
     hashes = list(connection.execute(erased.distinct()).scalars())
+    # whoever takes in a mail with the same file holds it; the next statement then sees that mail
+    connection.execute(sa.select(blobs.c.sha256).where(blobs.c.sha256.in_(hashes)).with_for_update())
     connection.execute(blobs.delete().where(blobs.c.sha256.in_(hashes), ~others))
 
 

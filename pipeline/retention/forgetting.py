@@ -8,6 +8,7 @@ address, and each ticket is a transaction of its own: a run that was killed is r
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -120,7 +121,7 @@ def forget(
         for part in _chunks(whole.raws):
             with store.write() as connection:
                 done.rows += erasing.raws(connection, part)
-        _scrub_file(store)
+        done.left += _scrub_file(store)
     _say_what_is_left(done, whole)
     return done
 
@@ -135,19 +136,28 @@ def _say_what_is_left(done: Forgotten, whole: Whole) -> None:
         done.left.append(f"{len(done.files.look_at)} files name or quote the person: see them yourself")
 
 
-def _scrub_file(store: Store) -> None:
-    """On SQLite, write the file anew: what was deleted would still stand in free pages and in the log."""
+def _scrub_file(store: Store) -> list[str]:
+    """On SQLite, write the file anew: what was deleted would still stand in free pages and in the log. Says what
+    kept it from being done."""
     if store.engine.dialect.name != "sqlite":
-        return
+        return []
     raw = store.engine.raw_connection()
     try:
         cursor = raw.cursor()
         cursor.execute("PRAGMA secure_delete = ON")
+        cursor.execute("PRAGMA busy_timeout = 1000")
         cursor.execute("VACUUM")
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         cursor.close()
+        if busy:
+            return [
+                "the old pages still stand in the log of the database: stop the other processes and run it again"
+            ]
+    except sqlite3.OperationalError as error:
+        return [f"the old pages still stand in the database file ({error}): mend that and run it again"]
     finally:
-        raw.close()
+        raw.invalidate()  # its settings were for this alone
+    return []
 
 
 def _spellings(connection: sa.Connection, person: Person) -> list[str]:

@@ -7,6 +7,7 @@ two that run at once do no harm, and one that is killed is gone on with by the n
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import time
 from collections.abc import Callable
@@ -91,7 +92,6 @@ def keep(
     try:
         for kept, name, walk in (
             (days.raw, "raw", _raw),
-            (days.attachments, "files", _files),
             (days.answers, "tickets", _answers),
             (days.answers, "reports", _reports),
             (days.logins, "logins", _logins),
@@ -104,6 +104,11 @@ def keep(
                 if not dry_run:
                     shutil.rmtree(folder, ignore_errors=True)
                 removed.evaluations += 1
+        if (at := before(days.attachments)) is not None:
+            # all files are looked through: last, and where time is short each time from another place on
+            start = "" if until is None else secrets.token_hex(4)
+            for part in ((start, None), ("", start)) if start else (("", None),):
+                _files(store, at, part, lambda n: _add(removed, "files", n), go_on, dry_run)
     except _OutOfTime:
         removed.finished = False
     return removed
@@ -115,10 +120,6 @@ def _add(removed: Removed, name: str, number: int) -> None:
 
 _Count = Callable[[int], None]
 _GoOn = Callable[[], None]
-
-
-def _at_rest(ticket: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
-    return sa.exists().where(tickets.c.id == ticket, tickets.c.status.in_(AT_REST))
 
 
 def _raw(store: Store, before: datetime, count: _Count, go_on: _GoOn, dry_run: bool) -> None:
@@ -160,21 +161,25 @@ def _raw(store: Store, before: datetime, count: _Count, go_on: _GoOn, dry_run: b
             count(len(rows))
 
 
-def _files(store: Store, before: datetime, count: _Count, go_on: _GoOn, dry_run: bool) -> None:
-    """The bytes of attached files that no newer message, and none of an open ticket, has too."""
+def _files(
+    store: Store, before: datetime, part: tuple[str, str | None], count: _Count, go_on: _GoOn, dry_run: bool
+) -> None:
+    """The bytes of attached files that no newer message, and none of an open ticket, has too; of those whose hash
+    is above the first of `part`, up to the second."""
     wanted = (
         sa.exists()
         .where(attachments.c.sha256 == blobs.c.sha256, messages.c.id == attachments.c.message_id)
         .where(tickets.c.id == messages.c.ticket_id)
         .where(sa.or_(messages.c.received_at >= before, tickets.c.status.not_in(AT_REST)))
     )
-    last = ""
+    last, end = part
     while True:
         go_on()
+        page_of = sa.select(blobs.c.sha256).where(blobs.c.sha256 > last)
+        if end is not None:
+            page_of = page_of.where(blobs.c.sha256 <= end)
         with store.read() as connection:
-            page = connection.execute(
-                sa.select(blobs.c.sha256).where(blobs.c.sha256 > last).order_by(blobs.c.sha256).limit(BATCH)
-            ).scalars()
+            page = connection.execute(page_of.order_by(blobs.c.sha256).limit(BATCH)).scalars()
             seen = list(page)
             if not seen:
                 return

@@ -201,6 +201,8 @@ def cases_page(
         session,
         week=str(chosen),
         found=found,
+        this_week="past" not in query and "since" not in query,
+        clocks=parts.zone,
         query=urlencode({"week": str(chosen), **query}),
         later=after is not None,
         makes_cases=session.agent.leads and parts.models is not None,

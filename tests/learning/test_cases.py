@@ -121,6 +121,15 @@ def test_a_row_that_would_not_do_is_refused_in_words(parts: Parts, change: Any, 
         assert c.execute(sa.select(proposals)).first() is None
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("[" * 9000, "no JSON"), ('{"a":' * 3000, "no JSON"), ('{"id": "\\ud800"}', "no character")],
+)
+def test_a_text_that_no_reader_can_take_is_refused_in_words(parts: Parts, text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        cases.checked(parts, "draft", text)
+
+
 def test_what_is_not_personal_may_stay_if_a_person_says_so(parts: Parts) -> None:
     people = seed.people(parts.store)
     offer = cases.of_review(parts, judged(parts, people))

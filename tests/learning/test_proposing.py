@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -94,7 +95,8 @@ def test_a_phrase_that_agents_exchange_is_proposed_per_prompt_and_language(parts
     assert titles(parts) == []
 
 
-def test_a_threshold_moves_where_the_cheap_drafts_below_it_fail(parts: Parts) -> None:
+def unsure_drafts(parts: Parts, rewritten: Callable[[int], bool]) -> None:
+    """30 unsure cheap drafts, some of them rewritten; 45 surer ones and 15 strong ones sent as they were."""
     uncalibrated = {"model": "gpt-6-luna", "calibrated": False}
     with parts.store.write() as connection:
         seed = Seed(connection)
@@ -108,18 +110,28 @@ def test_a_threshold_moves_where_the_cheap_drafts_below_it_fail(parts: Parts) ->
             made = seed.draft(
                 ticket, message, at, route=route, task="draft" if route == "strong" else "routine"
             )
-            outcome = "rewritten" if unsure and n % 3 else "as_is"
+            outcome = "rewritten" if unsure and rewritten(n) else "as_is"
             seed.review(
                 ticket, at, draft_id=made, decided_at=at, decided_by=1, action="edit", outcome=outcome
             )
             for task in ("triage", "draft" if route == "strong" else "routine"):
                 seed.call(at, task=task, input_tokens=1000, output_tokens=100)
+
+
+def test_a_threshold_moves_where_the_cheap_drafts_below_it_fail(parts: Parts) -> None:
+    unsure_drafts(parts, lambda n: n % 3 != 0)
     (made,) = found_in(parts, LAST)
     assert made.content == {"key": "confidence_below_uncalibrated", "old": 0.80, "new": 0.85}
     assert made.effect["moved"] == 30
     assert (made.effect["own"]["count"], made.effect["own"]["of"]) == (20, 30)
     assert (made.effect["there"]["count"], made.effect["there"]["of"]) == (0, 15)
     assert float(made.effect["change_usd"]) > 0
+
+
+def test_a_threshold_stays_where_the_intervals_overlap(parts: Parts) -> None:
+    """8 of 30 (14% to 44%) against 0 of 15 (0% to 20%): too few to tell."""
+    unsure_drafts(parts, lambda n: n % 4 == 0)
+    assert titles(parts) == []
 
 
 def test_a_dismissed_proposal_comes_back_when_its_evidence_has_doubled(parts: Parts) -> None:

@@ -12,10 +12,20 @@ import pytest
 import sqlalchemy as sa
 
 from pipeline.db.store import Store
-from pipeline.db.tables import corrections
+from pipeline.db.tables import corrections, replies
 from pipeline.errors import ConfigError
 from pipeline.models.base import ModelRequest
 from pipeline.models.providers.local import LEARNED_FILE, LocalProvider
+from pipeline.models.providers.local.language import (
+    LEANING_FILE,
+    NO_LEANING,
+    REACH,
+    LanguageReader,
+    Leaning,
+    choose,
+    read_leaning,
+)
+from pipeline.models.providers.local.leaning import Reading, fit
 from pipeline.models.providers.local.learned import (
     FEWEST,
     FEWEST_HELD,
@@ -65,6 +75,36 @@ THINGS = """
 lamp chair table desk shelf mirror carpet curtain pillow blanket kettle toaster fridge oven mixer pan plate cup fork
 knife towel basket vase clock
 """
+# A Portuguese shop's mails: words that Spanish or Italian nearly share, written without accents.
+SHORT = """
+pedido cancelado; compra duplicada; entrega parcial; garantia vencida; casa cerrada; entrega urgente; motor parado
+nota de crédito; mesa partida; camisa branca; cama individual; cabo curto; cancelar visita; hora da visita; tinta seca
+datas de entrega; erro de entrega; contrato de renda; modelo novo; caixa vazia; pago duas vezes; sofa verde; tela preta
+cliente antiga; conta cancelada; fatura errada; porta partida; visita do tecnico; compra anulada; troca de camisa
+atraso de entrega; conta bloqueada; prazo de entrega; mesa de madeira; roda partida; camisa manchada; reserva cancelada
+falta a garantia; data da visita; casa errada; morada errada; recibo de compra; roupa rasgada; cortina verde
+"""
+LATER = [
+    "entrega de mesa",
+    "garantia de motor",
+    "copo partido",
+    "agenda de visitas",
+    "pneu furado",
+    "casa verde",
+]
+CLEAR = {
+    "en": "Good morning, the kettle that I bought last week leaks when it boils. Could you send me another one?",
+    "de": "Guten Tag, der Wasserkocher von letzter Woche ist undicht. Können Sie mir bitte einen neuen schicken?",
+    "fr": "Bonjour, la bouilloire achetée la semaine dernière fuit. Pourriez-vous m'en envoyer une autre ?",
+    "es": "Buenos días, el hervidor que compré la semana pasada pierde agua. ¿Podrían enviarme otro, por favor?",
+    "it": "Buongiorno, il bollitore che ho comprato la settimana scorsa perde acqua. Potete mandarmene un altro?",
+    "nl": "Goedemorgen, de waterkoker die ik vorige week heb gekocht lekt. Kunt u mij een nieuwe sturen?",
+    "pt": "Bom dia, a chaleira que comprei na semana passada está a verter água. Podem enviar-me outra?",
+    "pl": "Dzień dobry, czajnik kupiony w zeszłym tygodniu przecieka. Czy mogą Państwo przysłać mi nowy?",
+    "da": "Godmorgen, kedlen som jeg købte i sidste uge er utæt. Kan I ikke sende mig en anden i stedet?",
+    "sv": "God morgon, vattenkokaren som jag köpte förra veckan läcker. Kan ni skicka en ny till mig?",
+    "cs": "Dobrý den, konvice, kterou jsem koupil minulý týden, teče. Můžete mi prosím poslat jinou?",
+}
 ASKED = (
     "Please renew the loan of my fairy tales, I would like to keep them three weeks longer.\n"
     "Call me: +1 202 555 0199."
@@ -163,6 +203,112 @@ def test_rows_that_would_make_the_model_worse_are_refused(home: Path) -> None:
     assert done.returncode == 1
     assert "would make the model worse" in done.stderr
     assert not (home / LEARNED_FILE).exists()
+
+
+def test_languages_that_agents_put_right_decide_what_short_mails_leave_open(
+    home: Path, sqlite_store: Store
+) -> None:
+    agents.add(sqlite_store, "ana@loja.example", role="agent", name="Ana")
+    ana = agents.find(sqlite_store, "ana@loja.example")
+    codes = reading.read(ROUTES).languages
+    detector = LanguageReader()
+    mails = [text.strip() for text in SHORT.replace("\n", ";").split(";") if text.strip()]
+    mails += [text for code, text in CLEAR.items() if code in codes]
+    put_right = 0
+    for number, body in enumerate(mails):
+        true = next((code for code, text in CLEAR.items() if text == body), "pt")
+        was = detector.read(body, codes).language
+        with sqlite_store.write() as connection:
+            seed = Seed(connection)
+            # Their topic is one that is no more: here only the language teaches.
+            ticket = seed.ticket(hour(number), reply_token=f"t{number}", topic="gone", language=was)
+            message = seed.message(ticket, hour(number), fingerprint=f"f{number}", new_text=body)
+            seed.triage(ticket, message, hour(number), topic="gone", language=was)
+            if was == true:  # it stood when the agent answered
+                review = seed.review(ticket, hour(number))
+                sent = {"ticket_id": ticket, "review_id": review, "answers_id": message, "agent_id": ana.id}
+                sent |= {"message_id": f"m{number}", "to_address": "jo@mail.example", "subject": "Re"}
+                values = sent | {"text": "Obrigado", "state": "sent", "created_at": hour(number)}
+                connection.execute(replies.insert().values(**values))
+        if was != true:
+            correct(sqlite_store, ticket, ana, 1, {"language": true}, {})
+            put_right += 1
+
+    kept = home / LEANING_FILE
+    tried = triage(home, "learn", "--json")
+    assert tried.returncode == 0, tried.stderr
+    assert not kept.exists()
+    said = json.loads(tried.stdout)
+    assert str(FEWEST) in said["problem"]  # of topics there is nothing to learn, which keeps no language back
+    found = said["languages"]
+    assert (found["better"], found["applied"]) == (True, False)
+    assert (found["corrected"], found["rows"]) == (put_right, len(mails))
+    assert found["held"] >= FEWEST_HELD
+    assert found["lost"] == 0 < found["gained"]
+    assert found["brier_after"] < found["brier_before"]
+
+    done = triage(home, "learn", "--apply")
+    assert done.returncode == 0, done.stderr
+    assert "languages right" in done.stdout
+    assert "taken up" in done.stdout
+    assert not (home / LEARNED_FILE).exists()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert set(json.loads(kept.read_text(encoding="utf-8"))["shifts"]) == set(codes)  # figures, and no text
+
+    after = LanguageReader(read_leaning(kept))
+    right = [[one.read(text, codes).language == "pt" for text in LATER] for one in (detector, after)]
+    assert sum(right[0]) < len(LATER) / 2
+    assert all(right[1])
+    for code, text in CLEAR.items():
+        assert after.read(text, [*codes, "da", "sv", "cs"]).language == code
+    request = ModelRequest(
+        task="triage", model="local", system="", user="", input={"body": LATER[0], "languages": codes}
+    )
+    in_force = LocalProvider(CACHE, learned=home / LEARNED_FILE).complete(request, deadline_s=60)
+    assert json.loads(in_force.text)["language"] == "pt"
+
+    again = triage(home, "learn", "--apply")
+    assert again.returncode == 1
+    assert "not make the model better" in again.stderr
+    assert triage(home, "learn", "--forget").returncode == 0
+    assert not kept.exists()
+
+
+def test_no_leaning_moves_a_clear_mail_and_none_changes_nothing() -> None:
+    detector, codes = LanguageReader(), list(CLEAR)
+    for code, text in CLEAR.items():
+        scores = detector.scores(text, codes)
+        assert choose(scores, NO_LEANING) == detector.read(text, codes)
+        for other in codes:
+            # Far more than can be learned: it is held to REACH.
+            away = Leaning({one: 90.0 if one == other else -90.0 for one in codes})
+            assert choose(scores, away).language == code
+    assert choose({"es": REACH - 0.1, "pt": 0.0}, Leaning({"es": -9.0, "pt": 9.0})).language == "pt"
+
+
+def test_few_tickets_move_little_and_a_language_ruled_out_by_its_script_teaches_nothing() -> None:
+    one = Reading("pt", {"es": 0.5, "pt": 0.0}, kept_back=False)
+    few, many = fit([one]), fit([one] * 30)
+    assert 0 < few.shifts["pt"] < many.shifts["pt"] <= REACH / 2
+    assert choose(one.scores, many).language == "pt"
+    assert fit([Reading("ru", {"es": 0.5, "pt": 0.0}, kept_back=False)]) == Leaning()
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", '{"shifts": {"es": NaN}, "steepness": 1}', "\x00"])
+def test_broken_figures_of_languages_name_the_file_and_the_mend(tmp_path: Path, text: str) -> None:
+    path = tmp_path / LEANING_FILE
+    assert read_leaning(path) == NO_LEANING
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"learned-languages\.json.*--forget"):
+        read_leaning(path)
+
+
+def test_labelled_rows_teach_languages_that_are_configured(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"body": "casa verde", "language": "tlh"}), encoding="utf-8")
+    done = triage(tmp_path, "learn", "--rows", str(path))
+    assert done.returncode == 1
+    assert "rows.jsonl:1: the language 'tlh' is not in routes.toml" in done.stderr
 
 
 def test_a_ticket_is_kept_back_as_a_whole_and_for_good() -> None:

@@ -229,3 +229,15 @@ def test_the_words_that_the_report_counts_by_are_those_of_the_notes() -> None:
     from pipeline.reports.friction import HAD_TYPED
 
     assert erasing.TYPED == HAD_TYPED
+
+
+def test_a_file_that_others_hold_open_is_said(sqlite_store: Store, tmp_path: Path) -> None:
+    """The rows are erased all the same; a run when nobody reads any more writes the file anew."""
+    busy.fill(sqlite_store)
+    canaries.plant(sqlite_store, {"pairs": []})
+    with sqlite_store.read() as reader:
+        reader.execute(sa.select(messages.c.id).limit(1)).all()
+        done = forgetting.forget(sqlite_store, tmp_path, forgetting.find(sqlite_store, ANN))
+        assert done.rows["tickets"] == 1
+        assert "still stand in the log" in done.left[0]
+    assert forgetting.forget(sqlite_store, tmp_path, forgetting.find(sqlite_store, ANN)).left == []

@@ -52,6 +52,7 @@ def routes() -> Routes:
         ),
         ('tier = "cheap"', 'tier = "cheap"\nprice = { input_usd = nan, output_usd = 1 }', "zero or more"),
         ("[rule]", "[rule", r"line \d"),
+        ("day = 20.00", "day = " + "[" * 5000, "nested too deeply"),
         ("draft = 15.00", "drafts = 15.00", "no such task"),
         ('safe_default = "local"', 'safe_default = "magic"', 'can only be "local"'),
     ],

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import ConfigError
 from pipeline.models.providers.local.cues import lines
 
-__all__ = ["LanguageAnswer", "LanguageReader", "common_words"]
+__all__ = [
+    "LEANING_FILE",
+    "NO_LEANING",
+    "REACH",
+    "LanguageAnswer",
+    "LanguageReader",
+    "Leaning",
+    "choose",
+    "common_words",
+    "read_leaning",
+    "telling_text",
+]
+
+LEANING_FILE = "learned-languages.json"
+"""What `triage learn` writes into TRIAGE_HOME of languages: figures only, no customer's words."""
+REACH = 3.0
+"""How far a team's leaning may move two languages against each other, in units of log belief. Readings that are
+surer than this (a factor of 20; a sentence or two mostly suffices) stay as they are."""
 
 _READ_CHARS = 600
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]*)?|['’][^\W\d_]+")
@@ -81,6 +100,20 @@ class LanguageAnswer:
     confidence: float
 
 
+@dataclass(frozen=True)
+class Leaning:
+    """What a team's own tickets teach of languages: `shifts` are added to the log belief in each, at most half of
+    `REACH` to either side, and decide between languages that a text leaves open. `steepness` makes the confidence
+    that is stated the share that is right; it changes no choice."""
+
+    shifts: Mapping[str, float] = field(default_factory=dict)
+    steepness: float = 1.0
+
+
+NO_LEANING = Leaning()
+"""The detector as it comes."""
+
+
 @lru_cache(maxsize=1)
 def _words() -> Mapping[str, Sequence[str]]:
     """word -> the languages that use it: the fewer share a word, the more it says."""
@@ -113,28 +146,29 @@ def common_words() -> frozenset[str]:
 
 
 class LanguageReader:
-    """Loads the bundled model once; safe to share between threads."""
+    """Loads the bundled model once; safe to share between threads. `leaning` is what a team taught it."""
 
-    def __init__(self) -> None:
+    def __init__(self, leaning: Leaning = NO_LEANING) -> None:
+        self._leaning = leaning
         self._lock = threading.Lock()
         self._model: Any = None
 
     def read(self, text: str, languages: Sequence[str]) -> LanguageAnswer:
         """The language of `text` among `languages` (codes as configured; the first where nothing tells)."""
-        if not languages:
-            return LanguageAnswer("en", 0.0)
-        allowed = list(dict.fromkeys(languages))
+        scores = self.scores(text, languages)
+        if not scores:
+            return LanguageAnswer(languages[0] if languages else "en", 0.0)
+        return choose(scores, self._leaning)
+
+    def scores(self, text: str, languages: Sequence[str]) -> dict[str, float]:
+        """The log belief in each of `languages` that the text may be in, up to a constant and without any leaning;
+        none where there is nothing to read."""
         sample = " ".join(_NOISE.sub(" ", text[: 2 * _READ_CHARS]).split())[:_READ_CHARS].strip()
-        if not sample:
-            return LanguageAnswer(allowed[0], 0.0)
+        if not sample or not languages:
+            return {}
         if sample.isupper() or not sample.islower():
             sample = sample.lower()
-        by_script = _candidates(sample, allowed)
-        scores = self._scores(sample, by_script)
-        best = max(scores, key=lambda code: scores[code])
-        top = scores[best]
-        total = sum(math.exp(score - top) for score in scores.values())
-        return LanguageAnswer(best, round(1.0 / total, 4))
+        return self._scores(sample, _candidates(sample, list(dict.fromkeys(languages))))
 
     def _scores(self, sample: str, allowed: Sequence[str]) -> dict[str, float]:
         believed = self._believed(sample)
@@ -178,6 +212,39 @@ class LanguageReader:
             if code in _ALIASES:
                 believed[_ALIASES[code]] += float(share)
         return believed
+
+
+def telling_text(head: str, text: str) -> str:
+    """What of a mail tells its language: the body, and the subject too where the body is short."""
+    return f"{head}\n{text}" if head and len(text) <= 40 else text
+
+
+def choose(scores: Mapping[str, float], leaning: Leaning) -> LanguageAnswer:
+    """The language of the highest score (one at least is needed), and its share among all."""
+    half = REACH / 2
+    shifts = leaning.shifts
+    moved = {
+        code: (score + max(-half, min(half, shifts.get(code, 0.0)))) * leaning.steepness
+        for code, score in scores.items()
+    }
+    best = max(moved, key=lambda code: moved[code])
+    total = sum(math.exp(score - moved[best]) for score in moved.values())
+    return LanguageAnswer(best, round(1.0 / total, 4))
+
+
+def read_leaning(path: Path) -> Leaning:
+    """What was kept there; none where there is no such file. Raises `ConfigError`."""
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+        shifts = {str(code): float(shift) for code, shift in given["shifts"].items()}
+        steepness = float(given["steepness"])
+    except FileNotFoundError:
+        return NO_LEANING
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ConfigError(f"cannot read {path}; `triage learn --forget` removes what was learned") from None
+    if not (math.isfinite(steepness) and steepness > 0 and all(map(math.isfinite, shifts.values()))):
+        raise ConfigError(f"{path} holds no usable figures; `triage learn --forget` removes what was learned")
+    return Leaning(shifts, steepness)
 
 
 def _candidates(sample: str, allowed: Sequence[str]) -> list[str]:

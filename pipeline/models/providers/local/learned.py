@@ -13,7 +13,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import sqlalchemy as sa
@@ -34,14 +34,21 @@ __all__ = [
     "MOST",
     "Compared",
     "Row",
+    "Standing",
     "as_lines",
+    "check_enough",
     "compare",
     "from_file",
     "from_store",
+    "given_mail",
+    "held_against",
+    "is_kept_back",
     "keep",
+    "keep_lines",
     "merged",
     "read",
     "row",
+    "standing",
     "taught",
 ]
 
@@ -70,14 +77,24 @@ class Row:
     @property
     def kept_back(self) -> bool:
         """Whether it is only ever tested on: by a hash, so that it is so for good."""
-        name = self.of or f"{self.subject}\0{self.body}"
-        return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % _KEPT_BACK == 0
+        return is_kept_back(self.of or f"{self.subject}\0{self.body}")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A message, and what its topic or language is to a person; `corrected`: it was read as something else."""
+
+    ticket_id: int
+    stands: str
+    corrected: bool
+    subject: str | None
+    body: str
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The model in use and the new one on the same kept-back rows. `before` and `after` are the shares whose topic
-    is right; `gained` rows only the new one has right, `lost` only the old one. `brier_*` is the mean squared
+    """The model in use and the new one on the same kept-back rows. `before` and `after` are the shares read
+    right; `gained` rows only the new one has right, `lost` only the old one. `brier_*` is the mean squared
     distance between the stated confidence and being right (0 is best), `stated_*` the mean confidence."""
 
     rows: int
@@ -98,7 +115,7 @@ class Compared:
 
     @property
     def better(self) -> bool:
-        """More topics right, or as many with a confidence that can be believed more."""
+        """More of them right, or as many with a confidence that can be believed more."""
         return (self.after, -round(self.brier_after, 3)) > (self.before, -round(self.brier_before, 3))
 
 
@@ -116,16 +133,20 @@ def row(
     return Row(topic, shown[0], shown[1], corrected, of)
 
 
-def from_store(store: Store, known: Collection[str], *, region: str | None = None) -> list[Row]:
-    """The team's own tickets, newest last: topics that agents put right, and those that stood when they answered.
+def is_kept_back(name: str) -> bool:
+    """Whether what has this name is only ever tested on."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % _KEPT_BACK == 0
 
-    Topics that are not `known` (no longer in routes.toml) are left out.
+
+def standing(store: Store, field: Literal["topic", "language"]) -> list[Standing]:
+    """The newest `MOST` messages whose `field` a person stands by, the oldest of them first: agents put it right, or
+    let it stand when they answered.
     """
     right = (
         sa.select(corrections.c.new)
         .where(
             corrections.c.triage_id == triages.c.id,
-            corrections.c.field == "topic",
+            corrections.c.field == field,
             corrections.c.by_kind == "agent",
         )
         .order_by(corrections.c.id.desc())
@@ -136,7 +157,7 @@ def from_store(store: Store, known: Collection[str], *, region: str | None = Non
     wanted = (
         sa.select(
             triages.c.ticket_id,
-            triages.c.topic,
+            triages.c[field].label("was_read"),
             right.label("put_right"),
             messages.c.subject,
             messages.c.new_text,
@@ -144,28 +165,42 @@ def from_store(store: Store, known: Collection[str], *, region: str | None = Non
         )
         .join(messages, messages.c.id == triages.c.message_id)
         .join(tickets, tickets.c.id == triages.c.ticket_id)
-        # A topic stood only where the agent saw this message's, not a later one's.
-        .where(sa.or_(right.is_not(None), sa.and_(answered, tickets.c.topic == triages.c.topic)))
+        # A reading stood only where the agent saw this message's, not a later one's.
+        .where(sa.or_(right.is_not(None), sa.and_(answered, tickets.c[field] == triages.c[field])))
         .order_by(triages.c.id.desc())
         .limit(MOST)
     )
-    found: list[Row] = []
     with store.read() as connection:
-        for one in connection.execute(wanted):
-            topic = one.topic if one.put_right is None else str(one.put_right)
-            if topic in known:
-                body = one.new_text or one.text
-                found.append(
-                    row(
-                        topic,
-                        one.subject,
-                        body,
-                        region=region,
-                        corrected=one.put_right is not None,
-                        of=f"ticket {one.ticket_id}",
-                    )
-                )
+        found = [
+            Standing(
+                ticket_id=one.ticket_id,
+                stands=one.was_read if one.put_right is None else str(one.put_right),
+                corrected=one.put_right is not None,
+                subject=one.subject,
+                body=one.new_text or one.text or "",
+            )
+            for one in connection.execute(wanted)
+        ]
     return found[::-1]
+
+
+def from_store(store: Store, known: Collection[str], *, region: str | None = None) -> list[Row]:
+    """The team's own tickets, newest last: topics that agents put right, and those that stood when they answered.
+
+    Topics that are not `known` (no longer in routes.toml) are left out.
+    """
+    return [
+        row(
+            one.stands,
+            one.subject,
+            one.body,
+            region=region,
+            corrected=one.corrected,
+            of=f"ticket {one.ticket_id}",
+        )
+        for one in standing(store, "topic")
+        if one.stands in known
+    ]
 
 
 def read(path: Path) -> list[Row]:
@@ -210,7 +245,6 @@ def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
 
 def keep(path: Path, rows: Sequence[Row]) -> None:
     """Write the file whole or not at all, readable by its owner only. Raises `ConfigError`."""
-    part = path.with_name(f".{path.name}.part")
     lines = [
         json.dumps(
             {"topic": one.topic, "subject": one.subject, "body": one.body, "corrected": one.corrected}
@@ -219,6 +253,12 @@ def keep(path: Path, rows: Sequence[Row]) -> None:
         )
         for one in rows
     ]
+    keep_lines(path, lines)
+
+
+def keep_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write the lines whole or not at all, readable by the owner only. Raises `ConfigError`."""
+    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
@@ -245,6 +285,20 @@ def taught(rows: Iterable[Row]) -> list[Row]:
     return [one for one in rows if not one.kept_back]
 
 
+def check_enough(what: Literal["topic", "language"], rows: int, held: int) -> None:
+    """Raises `InputError` where there are too few rows to teach or, kept back, to tell."""
+    if rows < FEWEST:
+        raise InputError(
+            f"{rows} tickets with a {what} that stands are too few to learn from, {FEWEST} is the least; "
+            f"correct {what}s on the review page, or name labelled rows with --rows"
+        )
+    if held < FEWEST_HELD:
+        raise InputError(
+            f"{held} of the {rows} tickets are kept back to test on, {FEWEST_HELD} is the least; about "
+            f"one in {_KEPT_BACK} is: learn again when there are more"
+        )
+
+
 def compare(
     encoder: Encoder,
     cache_dir: Path | None,
@@ -258,16 +312,7 @@ def compare(
     Raises `InputError` where there are too few rows to teach or to tell.
     """
     held = [one for one in rows if one.kept_back]
-    if len(rows) < FEWEST:
-        raise InputError(
-            f"{len(rows)} tickets with a topic that stands are too few to learn from, {FEWEST} is the least; "
-            "correct topics on the review page, or name labelled rows with --rows"
-        )
-    if len(held) < FEWEST_HELD:
-        raise InputError(
-            f"{len(held)} of the {len(rows)} tickets are kept back to test on, {FEWEST_HELD} is the least; about "
-            f"one in {_KEPT_BACK} is: learn again when there are more"
-        )
+    check_enough("topic", len(rows), len(held))
     once = _Once(encoder)
     mails = [as_mail(once, line) for line in as_lines(held)]
     models = [load_or_train(once, cache_dir, None, as_lines(taught(some))).topics for some in (old, rows)]
@@ -276,24 +321,30 @@ def compare(
     right = [
         [answer.topic == mail.label for answer, mail in zip(some, mails, strict=True)] for some in answers
     ]
-    stated = [[answer.confidence for answer in some] for some in answers]
+    return held_against(len(rows), right, [[answer.confidence for answer in some] for some in answers])
+
+
+def held_against(rows: int, right: Sequence[Sequence[bool]], stated: Sequence[Sequence[float]]) -> Compared:
+    """The figures of two models, the one in use first: whether each of the same kept-back tickets was read right,
+    and with which confidence. `rows` counts all tickets, those that teach included."""
+    held = len(right[0])
     brier = [
-        sum((said - good) ** 2 for said, good in zip(some, hits, strict=True)) / len(held)
+        sum((said - good) ** 2 for said, good in zip(some, hits, strict=True)) / held
         for some, hits in zip(stated, right, strict=True)
     ]
     pairs = list(zip(*right, strict=True))
     return Compared(
-        rows=len(rows),
-        taught=len(rows) - len(held),
-        held=len(held),
-        before=sum(right[0]) / len(held),
-        after=sum(right[1]) / len(held),
+        rows=rows,
+        taught=rows - held,
+        held=held,
+        before=sum(right[0]) / held,
+        after=sum(right[1]) / held,
         gained=sum(new and not was for was, new in pairs),
         lost=sum(was and not new for was, new in pairs),
         brier_before=brier[0],
         brier_after=brier[1],
-        stated_before=sum(stated[0]) / len(held),
-        stated_after=sum(stated[1]) / len(held),
+        stated_before=sum(stated[0]) / held,
+        stated_after=sum(stated[1]) / held,
     )
 
 
@@ -320,13 +371,23 @@ def from_file(
     *,
     region: str | None = None,
 ) -> list[Row]:
-    """Labelled rows that were handed in: `{"subject", "body", "topic"}`. Raises `InputError` naming the line."""
+    """Labelled rows that were handed in: `{"subject", "body", "topic"}`; those that have only a
+    `language` are left out. Raises `InputError` naming the line."""
     rows = []
     for number, one in given:
-        topic, subject, body = one.get("topic"), one.get("subject"), one.get("body")
-        if not isinstance(body, str) or not isinstance(subject, str | None):
-            raise InputError(f"{path}:{number}: a row needs a body and may have a subject, both text")
+        subject, body = given_mail(one, path, number)
+        topic = one.get("topic")
+        if topic is None and one.get("language") is not None:
+            continue
         if not isinstance(topic, str) or topic not in known or topic == BOILERPLATE:
             raise InputError(f"{path}:{number}: the topic {topic!r} is not in routes.toml")
         rows.append(row(topic, subject, body, region=region, corrected=True))
     return rows
+
+
+def given_mail(one: Mapping[str, Any], path: Path, number: int) -> tuple[str | None, str]:
+    """Subject and body of a labelled row. Raises `InputError` naming the line."""
+    subject, body = one.get("subject"), one.get("body")
+    if not isinstance(body, str) or not isinstance(subject, str | None):
+        raise InputError(f"{path}:{number}: a row needs a body and may have a subject, both text")
+    return subject, body

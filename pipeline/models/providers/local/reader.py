@@ -10,7 +10,13 @@ from typing import Any
 from pipeline.models.providers.local.clarity import announced_parts, clarity
 from pipeline.models.providers.local.encoder import Encoder
 from pipeline.models.providers.local.fields import extract
-from pipeline.models.providers.local.language import LanguageReader
+from pipeline.models.providers.local.language import (
+    LEANING_FILE,
+    NO_LEANING,
+    LanguageReader,
+    read_leaning,
+    telling_text,
+)
 from pipeline.models.providers.local.learned import as_lines, read, taught
 from pipeline.models.providers.local.sentences import mail_sentences, reading_text, sentences
 from pipeline.models.providers.local.summary import summary
@@ -39,7 +45,8 @@ class Reader:
         self._encoder = Encoder()
         rows = as_lines(taught(read(learned))) if learned else []
         self._trained = load_or_train(self._encoder, cache_dir, extra_seeds, rows)
-        self._languages = LanguageReader()
+        leaning = read_leaning(learned.with_name(LEANING_FILE)) if learned else NO_LEANING
+        self._languages = LanguageReader(leaning)
 
     def read(
         self,
@@ -64,7 +71,7 @@ class Reader:
             vectors = self._encoder.encode(said_lines)
             topic = self._trained.topics.answer(vectors, known)
             emotion = self._trained.emotion.answer(vectors, topic.weights, whole)
-        language = self._languages.read(text if len(text) > 40 else whole, languages or DEFAULT_LANGUAGES)
+        language = self._languages.read(telling_text(head, text), languages or DEFAULT_LANGUAGES)
         fields = extract(subject, body, region=region, received=received)
         content = [
             line for line, weight in zip(said_lines, topic.weights, strict=True) if weight >= _SAYS_SOMETHING
