@@ -85,7 +85,9 @@ class Settings(BaseSettings):
     second_read_share: float = Field(
         0.02, ge=0, le=1, description="of the drafts approved as they are, so many come back to somebody else"
     )
-    quick_s: float = Field(5.0, gt=0, description="an approval sooner after opening counts as hardly read")
+    quick_s: float = Field(
+        5.0, gt=0, le=86_400, description="an approval sooner after opening counts as hardly read"
+    )
 
     worker_threads: int = Field(8, ge=1, le=500, description="tickets worked on at once per worker")
     lease_s: int = Field(600, ge=5, description="how long a worker may hold a step before another takes it")

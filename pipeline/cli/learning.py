@@ -55,7 +55,7 @@ class _Lesson:
         what = "make the model worse" if self.found.worse else "not make the model better"
         return (
             f"nothing was learned from {self.found.taught} tickets, they would {what}: {self.how}; "
-            f"look whether their {self.what} fit what routes.toml says of them"
+            f"look whether {'they fit what routes.toml says of them' if self.what == 'topics' else 'they are right'}"
         )
 
     def said(self, *, apply: bool) -> str:
@@ -124,17 +124,17 @@ def learn(
     with progress("learning", None):
         lessons = _lessons(settings, routes, rows, path, figures)
     if all(one.found is None for one in lessons) or (apply and not any(one.better for one in lessons)):
-        raise InputError("; ".join(one.refused for one in lessons))
+        raise InputError("; ".join(f"{one.what}: {one.refused}" for one in lessons))
     if apply:
         for one in lessons:
             if one.better:
                 one.take_up()
     if json:
-        topics, *others = (one.as_json(apply=apply) for one in lessons)
-        print_json(topics | ({"languages": others[0]} if others else {}))
+        given = {one.what: one.as_json(apply=apply) for one in lessons}
+        print_json(given.pop("topics", {}) | given)
         return
     for one in lessons:
-        say(one.said(apply=apply))
+        say(f"{one.what}: {one.said(apply=apply)}")
 
 
 def _forget(path: Path, figures: Path, *, json: bool) -> None:
@@ -170,8 +170,8 @@ def _lessons(
     rows = list(read_jsonl(given))
     new = learned.from_file(rows, given, known, region=region)
     readings = leaning.from_file(rows, given, languages)
-    topics = _topics(settings, new, known, path)
-    return [topics, _languages(readings, figures)] if readings else [topics]
+    lessons = [_topics(settings, new, known, path)] if new or not readings else []
+    return [*lessons, _languages(readings, figures)] if readings else lessons
 
 
 def _topics(settings: Settings, new: list[Row], known: list[str], path: Path) -> _Lesson:

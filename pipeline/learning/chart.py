@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.learning.curves import rate
@@ -10,6 +11,10 @@ from pipeline.reports.charts import Chart, Palette
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+ROOM = 0.07
+"""Of the chart's width, for a label like 0.65."""
 
 
 def chart(found: Curve) -> Chart:
@@ -44,16 +49,14 @@ def chart(found: Curve) -> Chart:
         axes.set_axisbelow(True)
         axes.set_xlabel("US dollars per 1,000 messages", color=palette.soft, fontsize=8.5)
         axes.set_ylabel("rewrite rate expected", color=palette.soft, fontsize=8.5)
-        # equal points lie on each other: one label is enough, and the one in force comes first
-        drawn = {(usd[n], point.rate or 0) for n, point in enumerate(known) if point is found.present}
+        labelled = apart(usd, next((n for n, point in enumerate(known) if point is found.present), None))
         for n, point in enumerate(known):
             at = (usd[n], point.rate or 0)
             here = point is found.present
             if here:
                 axes.plot(*at, "o", color=palette.warn, markersize=8)
-            if (at in drawn or n % 2) and not here:
+            if n not in labelled:
                 continue
-            drawn.add(at)
             axes.annotate(
                 f"{point.threshold:.2f}" + (" in force" if here else ""),
                 at,
@@ -66,3 +69,13 @@ def chart(found: Curve) -> Chart:
             )
 
     return Chart("curve", title, alt, 280 if known else 120, draw)
+
+
+def apart(at: Sequence[float], first: int | None) -> set[int]:
+    """Which of these points have room for a label: `first`, the ends, then whatever is far enough from those."""
+    room = (max(at) - min(at)) * ROOM
+    chosen: list[int] = [] if first is None else [first]
+    for n in (0, len(at) - 1, *range(len(at))):
+        if all(abs(at[n] - at[other]) > room for other in chosen):
+            chosen.append(n)
+    return set(chosen)

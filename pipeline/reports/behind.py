@@ -33,7 +33,8 @@ from pipeline.reports.rates import NAMES, REVIEWED, REWRITE
 from pipeline.reports.trend import LINE_WEEKS
 from pipeline.reports.weeks import Week
 
-LONGEST_QUICK_S = 1e9
+LONGEST_QUICK_S = 86_400
+"""As the setting has it."""
 
 Query = Mapping[str, str]
 Find = Callable[[sa.Connection, datetime, datetime, Query], list[int]]

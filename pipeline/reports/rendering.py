@@ -20,7 +20,7 @@ from pipeline.reports.rates import Outcomes, Share
 from pipeline.reports.tables import Table, sections, summary
 from pipeline.reports.weeks import Week
 
-NOTHING = "Nothing stands out: no change has enough cases behind it."
+NOTHING = "Nothing stands out: no change has enough of this week's cases behind it. The scorecards look at 12 weeks."
 
 
 def render(report: Report, format: str) -> str:
@@ -186,7 +186,8 @@ def _name(item: Any, number: int) -> str:
 
 
 def _cell(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    value = value.replace("\\", "\\\\").replace("|", "\\|").replace("[", "\\[")
+    return value.replace("\n", " ").replace("<", "&lt;")
 
 
 @dataclasses.dataclass(frozen=True)

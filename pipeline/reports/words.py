@@ -30,7 +30,7 @@ def span(seconds: float | None) -> str:
 def milliseconds(value: int | None) -> str:
     if value is None:
         return "–"
-    return f"{value} ms" if value < 10_000 else f"{value / 1000:.1f} s"
+    return f"{value} ms" if value < 1_000 else f"{value / 1000:.1f} s"
 
 
 def sparkline(points: list[Outcomes]) -> str:

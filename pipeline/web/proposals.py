@@ -126,11 +126,7 @@ def try_another(
 def curve_png(request: Request, live: Live, since: str = "28d", dark: str = "") -> Response:
     (drawn,) = request.app.state.charts.of(("curve", since), lambda: (chart(_curve(live, since)),))
     assert isinstance(drawn, Chart)
-    return Response(
-        drawn.png(dark=dark == "1", transparent=True),
-        media_type="image/png",
-        headers={"cache-control": "private, max-age=60"},
-    )
+    return Response(drawn.png(dark=dark == "1", transparent=True), media_type="image/png")
 
 
 def _try_page(

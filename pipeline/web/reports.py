@@ -265,7 +265,7 @@ def send_again(
 
 def _png(drawn: Chart, dark: str) -> Response:
     data = drawn.png(dark=dark == "1", transparent=True)
-    return Response(data, media_type="image/png", headers={"cache-control": "private, max-age=60"})
+    return Response(data, media_type="image/png")
 
 
 def _week(parts: WebParts, text: str) -> Week:

@@ -3,9 +3,10 @@
 .venv/bin/python -m tests.bench.weekly_report [--tickets 10000,100000,1000000]
 
 Each database holds thirteen weeks of decided tickets, filled by SQL: each with a message, a reading, a draft, a
-judged row, a reply, two model calls and three moves. The last two weeks hold a thousand tickets each, whatever the
-size; the eleven before share the rest. Past weeks have their report, as the schedule leaves them. Measured are the
-small week (the same rows in every store) and a large one (its rows grow with the store).
+judged row, a reply, two model calls and three moves. The last six weeks hold a thousand tickets each, whatever the
+size; the seven before share the rest. Past weeks have their report, as the schedule leaves them. Measured are a small
+week (the same rows in every store, also in the four weeks before, which the movers are held against) and a large one
+(its rows, and those of the weeks before it, grow with the store).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -23,12 +25,15 @@ from pipeline.db import schema
 from pipeline.db.store import Store
 from pipeline.reports.measures import report
 from pipeline.reports.weeks import Week
+from pipeline.review.diff import diff
+from pipeline.routing.reading import read
 from pipeline.routing.table import Budgets
 from tests.kit import places
 
 LAST = Week(2026, 47)
-LARGE = LAST.before(4)
-SMALL_WEEK = 1_000
+LARGE = LAST.before(8)
+ROOT = Path(__file__).parents[2]
+ROUTES = read(ROOT / "routes.toml")
 ROUNDS = 5
 TABLES = ("tickets", "messages", "triages", "drafts", "reviews", "replies", "model_calls", "moves")
 
@@ -37,10 +42,10 @@ _LANGUAGE = "(ARRAY['en','en','en','de','fr','es','it'])[1 + n % 7]"
 _ROUTE = "(ARRAY['cheap','cheap','strong'])[1 + n % 3]"
 _MODEL = "(ARRAY['gpt-6-luna','gpt-6-luna','claude-sonnet-5-5'])[1 + n % 3]"
 _OUTCOME = "(ARRAY['as_is','as_is','light','as_is','heavy','as_is','rewritten','rejected'])[1 + (n / 3) % 8]"
-# the last 2,000 over the last two weeks, the rest evenly over the eleven before
+# the last 6,000 over the last six weeks, the rest evenly over the seven before
 _AT = (
-    "(timestamptz '2026-11-23 00:00Z' - CASE WHEN n <= 2000 THEN (n - 0.5) * interval '1209600 s' / 2000 "
-    "ELSE interval '1209600 s' + (n - 2000.5) * interval '6652800 s' / (:tickets - 2000) END)"
+    "(timestamptz '2026-11-23 00:00Z' - CASE WHEN n <= 6000 THEN (n - 0.5) * interval '3628800 s' / 6000 "
+    "ELSE interval '3628800 s' + (n - 6000.5) * interval '4233600 s' / (:tickets - 6000) END)"
 )
 FILL = (
     f"""INSERT INTO tickets (id, inbox, subject, customer_verified, reply_token, status, version, route, topic,
@@ -120,7 +125,15 @@ def measure(store: Store, week: Week) -> tuple[float, int]:
     took, found = [], 0
     for _ in range(ROUNDS + 1):
         begun = time.perf_counter()
-        made = report(store, week, budgets=budgets, made_at=datetime(2026, 11, 24, tzinfo=UTC))
+        made = report(
+            store,
+            week,
+            budgets=budgets,
+            made_at=datetime(2026, 11, 24, tzinfo=UTC),
+            diff=diff,
+            routes=ROUTES,
+            prompts=ROOT / "prompts",
+        )
         took.append((time.perf_counter() - begun) * 1000)
         found = made.counts["tickets"]
         assert made.headline.reviewed > 0.9 * found > 0

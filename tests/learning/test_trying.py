@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from pipeline.assembly import Parts
-from pipeline.learning.chart import chart
+from pipeline.learning.chart import apart, chart
 from pipeline.learning.curves import lines, stored_curve
 from pipeline.learning.evidence import Costs, Judged, costs
 from pipeline.learning.tradeoff import Message, curve
@@ -151,3 +151,10 @@ def test_the_curve_of_a_store_moves_the_threshold_that_counts_and_is_drawn(read_
     empty = stored_curve(read_mail.store, TABLE, hour(500), hour(501))
     assert lines(empty) == ["no message was read in this time"]
     assert chart(empty).png().startswith(b"\x89PNG")
+
+
+def test_labels_of_the_curve_have_room() -> None:
+    usd = [1.17, 1.17, 1.20, 1.24, 1.40, 1.52, 2.35, 3.33, 4.18]
+    assert apart(usd, 4) == {0, 4, 6, 7, 8}  # not on each other, and the one in force is among them
+    assert apart(usd, 5) == {0, 5, 6, 7, 8}
+    assert apart([1.0], 0) == {0}

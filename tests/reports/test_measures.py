@@ -27,6 +27,7 @@ from pipeline.reports.rendering import FORMATS, as_json, render
 from pipeline.reports.spending import Spent, strong_choice
 from pipeline.reports.tables import sections, summary
 from pipeline.reports.weeks import Week
+from pipeline.reports.words import milliseconds
 from pipeline.review.outcomes import grade
 from pipeline.routing.table import Budgets
 from pipeline.settings import load
@@ -300,6 +301,15 @@ def test_thresholds_that_do_not_rise_are_refused(
         load()
 
 
+@pytest.mark.parametrize("seconds", ["0", "inf", "nan", "1e12"])
+def test_seconds_that_no_report_can_count_with_are_refused(
+    monkeypatch: pytest.MonkeyPatch, seconds: str
+) -> None:
+    monkeypatch.setenv("TRIAGE_QUICK_S", seconds)
+    with pytest.raises(ConfigError, match="TRIAGE_QUICK_S"):
+        load()
+
+
 def test_the_sentences_are_right_in_number(made: Report) -> None:
     one = replace(
         made,
@@ -349,7 +359,7 @@ def test_an_answer_that_is_still_due_is_no_failure(made: Report) -> None:
 def test_nothing_to_do_is_said(made: Report) -> None:
     none = replace(made, suggestions=())
     for form in ("md", "html"):
-        assert "Nothing stands out: no change has enough cases behind it." in render(none, form), form
+        assert "Nothing stands out: no change has enough of this week" in render(none, form), form
 
 
 def test_no_column_of_the_csv_begins_a_formula(made: Report) -> None:
@@ -357,6 +367,16 @@ def test_no_column_of_the_csv_begins_a_formula(made: Report) -> None:
     cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
     assert "'=1+1" in cells
     assert "=1+1" not in cells
+
+
+def test_an_agent_s_note_is_no_markup(made: Report) -> None:
+    note = "see ![x](https://track.example/p.png) <b>"
+    text = render(replace(made, pairs=(replace(made.pairs[0], note=note),)), "md")
+    assert "see !\\[x](https://track.example/p.png) &lt;b>" in text
+
+
+def test_latencies_of_one_column_have_units_that_compare() -> None:
+    assert [milliseconds(n) for n in (967, 5868, 10_990, None)] == ["967 ms", "5.9 s", "11.0 s", "–"]
 
 
 def test_every_form_of_a_full_week(store_of_week: Store, made: Report) -> None:

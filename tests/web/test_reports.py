@@ -183,12 +183,12 @@ def test_a_scorecard_leads_from_the_index_to_its_cases(desk: Desk) -> None:
         assert all(client.get(href).status_code == 200 for href, _text in links(page, "/reports/cases?"))
         # neither is a list of this week alone: the title says of when it is
         asked = f"/reports/cases?week={Week.of(now())}&figure=drafts&outcome=rewrite"
-        assert f"case in {Week.of(now())}, the oldest first; times by the clocks of UTC." in words(
-            client.get(asked)
-        )
+        this = f"in {Week.of(now())}, the oldest first; times by the clocks of UTC."
+        assert f"2 cases {this}" in words(client.get(asked))
         for when in ("past", "since"):
             said = words(client.get(f"{asked}&{when}={Week.of(now()).before()}"))
-            assert f"cases in {Week.of(now())}" not in said.replace("case in", "cases in"), when
+            assert "the oldest first" in said
+            assert this not in said, when
 
 
 def test_a_lead_makes_a_test_case_of_a_judged_draft_and_of_a_corrected_reading(desk: Desk) -> None:

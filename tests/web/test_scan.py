@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from fastapi.routing import APIRoute
 
 from pipeline.db.store import Store
-from pipeline.db.tables import tickets
+from pipeline.db.tables import reviews, second_reads, tickets
+from pipeline.db.types import now
 from pipeline.review import sessions
 from pipeline.review.agents import make_api_token
 from pipeline.web.app import create_app
@@ -126,10 +127,24 @@ def walked(place: Whole, clients: dict[str, httpx2.Client]) -> dict[str, Walked]
         f"/comparisons/{place.ids['comparison']}?back=", "/account", "/mentions",
     ]  # fmt: skip
     runs = "/evaluations/compare?a=monday:gpt-6-luna&b=tuesday:gpt-6-luna"
+    leads = [runs, "/messages/1/case", "/second-reads", f"/second-reads/{second_read(place)}"]
     found = {"nobody": walk(clients["nobody"], doors, each=2, private=False)}
     found["anna"] = walk(clients["anna"], inside, each=2, many="/tickets/", private=True)
-    found["ada"] = walk(clients["ada"], [runs, *inside], each=1, private=True)
+    found["ada"] = walk(clients["ada"], [*leads, *inside], each=1, private=True)
     return found
+
+
+def second_read(place: Whole) -> int:
+    """A draft that anna approved waits for somebody else to judge it once more."""
+    with place.parts.store.write() as c:
+        approved = sa.select(reviews).where(reviews.c.action == "approve", reviews.c.draft_id.is_not(None))
+        row = c.execute(approved.order_by(reviews.c.id)).first()
+        assert row is not None
+        c.execute(second_reads.delete().where(second_reads.c.review_id == row.id))
+        asked = {"review_id": row.id, "ticket_id": row.ticket_id, "first_by": place.people["anna"].id}
+        made = c.execute(second_reads.insert().values(asked_at=now(), **asked)).inserted_primary_key
+        assert made is not None
+        return int(made[0])
 
 
 def test_reading_every_page_finds_nothing(place: Whole, walked: dict[str, Walked]) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "choose",
     "common_words",
     "read_leaning",
+    "shares",
     "telling_text",
 ]
 
@@ -221,15 +222,23 @@ def telling_text(head: str, text: str) -> str:
 
 def choose(scores: Mapping[str, float], leaning: Leaning) -> LanguageAnswer:
     """The language of the highest score (one at least is needed), and its share among all."""
+    shared = shares(scores, leaning)
+    best = max(shared, key=lambda code: shared[code])
+    return LanguageAnswer(best, round(shared[best], 4))
+
+
+def shares(scores: Mapping[str, float], leaning: Leaning) -> dict[str, float]:
+    """How far each language is believed with this leaning; they sum to 1."""
     half = REACH / 2
     shifts = leaning.shifts
     moved = {
         code: (score + max(-half, min(half, shifts.get(code, 0.0)))) * leaning.steepness
         for code, score in scores.items()
     }
-    best = max(moved, key=lambda code: moved[code])
-    total = sum(math.exp(score - moved[best]) for score in moved.values())
-    return LanguageAnswer(best, round(1.0 / total, 4))
+    top = max(moved.values())
+    worth = {code: math.exp(score - top) for code, score in moved.items()}
+    total = sum(worth.values())
+    return {code: each / total for code, each in worth.items()}
 
 
 def read_leaning(path: Path) -> Leaning:

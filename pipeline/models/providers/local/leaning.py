@@ -23,6 +23,7 @@ from pipeline.models.providers.local.language import (
     LanguageReader,
     Leaning,
     choose,
+    shares,
     telling_text,
 )
 from pipeline.models.providers.local.learned import (
@@ -120,7 +121,16 @@ def compare(old: Leaning, rows: Sequence[Reading]) -> tuple[Compared, Leaning]:
     right = [
         [answer.language == one.language for answer, one in zip(some, held, strict=True)] for some in answers
     ]
-    return held_against(len(rows), right, [[answer.confidence for answer in some] for some in answers]), new
+    stated = [[answer.confidence for answer in some] for some in answers]
+    off = [[_off(one, leaning) for one in held] for leaning in (old, new)]
+    return held_against(len(rows), right, stated, off), new
+
+
+def _off(one: Reading, leaning: Leaning) -> float:
+    """The squared distance of what is believed of all languages from the one that stands, 0..1 (Brier)."""
+    believed = shares(one.scores, leaning)
+    missed = 1.0 - believed.get(one.language, 0.0)
+    return (missed**2 + sum(share**2 for code, share in believed.items() if code != one.language)) / 2
 
 
 def fit(rows: Sequence[Reading]) -> Leaning:
@@ -147,24 +157,24 @@ def fit(rows: Sequence[Reading]) -> Leaning:
     def loss_at(at: Doubles) -> tuple[float, Doubles]:
         moved = np.where(open_, at[0] * scores + at[1:], -np.inf)
         moved -= moved.max(axis=1, keepdims=True, initial=-1e9)
-        shares = np.exp(moved)
-        total = shares.sum(axis=1, keepdims=True)
+        likely = np.exp(moved)
+        total = likely.sum(axis=1, keepdims=True)
         said = np.where(open_, moved, 0.0) - np.log(total)
         loss = -(wanted * said).sum() + (penalty * (at - middle) ** 2).sum() / 2
-        return float(loss), shares / total
+        return float(loss), likely / total
 
     at = middle
-    loss, shares = loss_at(at)
+    loss, likely = loss_at(at)
     for _ in range(_ROUNDS):
-        mean = (shares * scores).sum(axis=1, keepdims=True)
-        away = shares * (scores - mean)
-        error = shares - wanted
+        mean = (likely * scores).sum(axis=1, keepdims=True)
+        away = likely * (scores - mean)
+        error = likely - wanted
         slope = np.concatenate([[(error * scores).sum()], error.sum(axis=0)]) + penalty * (at - middle)
         bend = np.diag(penalty)
         bend[0, 0] += (away * scores).sum()
         bend[0, 1:] += away.sum(axis=0)
         bend[1:, 0] += away.sum(axis=0)
-        bend[1:, 1:] += np.diag(shares.sum(axis=0)) - shares.T @ shares
+        bend[1:, 1:] += np.diag(likely.sum(axis=0)) - likely.T @ likely
         step = np.linalg.solve(bend, slope)
         for shorter in (1.0, 0.5, 0.25, 0.1, 0.01):
             tried = at - shorter * step
@@ -172,7 +182,7 @@ def fit(rows: Sequence[Reading]) -> Leaning:
                 break
         else:
             break
-        gained, at, (loss, shares) = loss - found[0], tried, found
+        gained, at, (loss, likely) = loss - found[0], tried, found
         if gained < 1e-9:
             break
     half = REACH / 2

@@ -321,17 +321,23 @@ def compare(
     right = [
         [answer.topic == mail.label for answer, mail in zip(some, mails, strict=True)] for some in answers
     ]
-    return held_against(len(rows), right, [[answer.confidence for answer in some] for some in answers])
-
-
-def held_against(rows: int, right: Sequence[Sequence[bool]], stated: Sequence[Sequence[float]]) -> Compared:
-    """The figures of two models, the one in use first: whether each of the same kept-back tickets was read right,
-    and with which confidence. `rows` counts all tickets, those that teach included."""
-    held = len(right[0])
-    brier = [
-        sum((said - good) ** 2 for said, good in zip(some, hits, strict=True)) / held
+    stated = [[answer.confidence for answer in some] for some in answers]
+    off = [
+        [(said - good) ** 2 for said, good in zip(some, hits, strict=True)]
         for some, hits in zip(stated, right, strict=True)
     ]
+    return held_against(len(rows), right, stated, off)
+
+
+def held_against(
+    rows: int,
+    right: Sequence[Sequence[bool]],
+    stated: Sequence[Sequence[float]],
+    off: Sequence[Sequence[float]],
+) -> Compared:
+    """The figures of two models, the one in use first: whether each of the same kept-back tickets was read right,
+    with which confidence, and how far that was off, squared. `rows` counts all tickets, those that teach included."""
+    held = len(right[0])
     pairs = list(zip(*right, strict=True))
     return Compared(
         rows=rows,
@@ -341,8 +347,8 @@ def held_against(rows: int, right: Sequence[Sequence[bool]], stated: Sequence[Se
         after=sum(right[1]) / held,
         gained=sum(new and not was for was, new in pairs),
         lost=sum(was and not new for was, new in pairs),
-        brier_before=brier[0],
-        brier_after=brier[1],
+        brier_before=sum(off[0]) / held,
+        brier_after=sum(off[1]) / held,
         stated_before=sum(stated[0]) / held,
         stated_after=sum(stated[1]) / held,
     )
