@@ -269,6 +269,8 @@ def _png(drawn: Chart, dark: str) -> Response:
 
 
 def _week(parts: WebParts, text: str) -> Week:
+    """As asked for; else the one that the report opens with."""
+    text = text or _newest(parts)
     return Week.parse(text) if text else Week.of(now(), parts.zone)
 
 
