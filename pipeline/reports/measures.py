@@ -26,7 +26,7 @@ from pipeline.reports.pairs import Diff, Pair, pairs
 from pipeline.reports.rates import Outcomes, Share
 from pipeline.reports.shadows import Missed, missed_escalations
 from pipeline.reports.spending import Calls, Costs, Spent
-from pipeline.reports.suggestions import Suggestion, suggestions
+from pipeline.reports.suggestions import Suggestion, suggested
 from pipeline.reports.trend import LINE_WEEKS, Cut, Group, WeekLine
 from pipeline.reports.weeks import Week
 from pipeline.routing.table import Budgets, Routes
@@ -180,7 +180,7 @@ def report(
             movers=movers(connection, week, zone, filters),
             pairs=pairs(connection, start, end, diff, filters),
             cheap_failures=failures.grouped(connection, start, end),
-            suggestions=suggestions(connection, start, end, routes, prompts, calls, call_errors)
+            suggestions=suggested(connection, week, zone, routes, prompts, calls, call_errors)
             if routes
             else (),
         )

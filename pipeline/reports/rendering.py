@@ -20,7 +20,10 @@ from pipeline.reports.rates import Outcomes, Share
 from pipeline.reports.tables import Table, sections, summary
 from pipeline.reports.weeks import Week
 
-NOTHING = "Nothing stands out: no change has enough of this week's cases behind it. The scorecards look at 12 weeks."
+NOTHING = (
+    "Nothing stands out: no change has enough cases behind it, in this week or in the last four. "
+    "The scorecards look at 12 weeks."
+)
 
 
 def render(report: Report, format: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
@@ -17,6 +17,7 @@ from pipeline.reports.edits import Edit
 from pipeline.reports.evidence import Judged
 from pipeline.reports.rates import Share, many
 from pipeline.reports.spending import Calls
+from pipeline.reports.weeks import Week
 from pipeline.reports.words import money
 from pipeline.routing.table import Routes
 
@@ -38,9 +39,9 @@ class Evidence:
 class Suggestion:
     """A change to one file. `before` and `after` are the lines that change, `diff` is the whole change.
 
-    `saved` is what it should bring a week: drafts less to be rewritten, calls less that fail, readings less to
-    be corrected; below 0 where money is saved at their expense. `cost_usd` a week is above 0 where it is
-    dearer, None where the rows do not tell.
+    `saved` is what it should bring in the time looked at: drafts less to be rewritten, calls less that fail,
+    readings less to be corrected; below 0 where money is saved at their expense. `cost_usd` is above 0 where it
+    is dearer, None where the rows do not tell.
     """
 
     kind: str
@@ -69,6 +70,12 @@ class Looked:
     prompts: Path | None
     calls: tuple[Calls, ...]
     errors: tuple[tuple[str, str, int], ...]
+    since: Week | None = None
+    """The first of the weeks that are looked at together; None: the week alone."""
+
+    @property
+    def span(self) -> str:
+        return "a week" if self.since is None else "in four weeks"
 
     def those(self, **question: str) -> list[Judged]:
         return evidence.those(self.rows, question)
@@ -106,25 +113,34 @@ class Looked:
         if change is not None:
             effect = effect or self.in_words(saved, cost_usd)
             yield Suggestion(
-                kind, title, change.file, change.before, change.after, change.diff, tuple(said), effect,
+                kind, title, change.file, change.before, change.after, change.diff, self._of_all(said), effect,
                 round(saved, 1), cost_usd,
             )  # fmt: skip
+
+    def _of_all(self, said: Sequence[Evidence]) -> tuple[Evidence, ...]:
+        if self.since is None:
+            return tuple(said)
+        return tuple(
+            replace(
+                one, text=f"{one.text}, {self.span}", behind=one.behind and f"{one.behind}&since={self.since}"
+            )
+            for one in said
+        )
 
     def in_words(self, saved: float, cost_usd: Decimal | None) -> str:
         """Rewrite rate about 21% → 18% (9 fewer of 300 drafts rewritten a week); models about $1.20 more a week."""
         now = evidence.share(self.rows)
         value = now.value or 0.0
         then = max(0.0, value - saved / now.of) if now.of else 0.0
-        less = f"{abs(saved):.0f} {'fewer' if saved >= 0 else 'more'} of {many(now.of, 'draft')} rewritten a week"
-        return f"rewrite rate about {value:.0%} → {then:.0%} ({less}); {dollars(cost_usd)}"
+        less = f"{abs(saved):.0f} {'fewer' if saved >= 0 else 'more'} of {many(now.of, 'draft')} rewritten {self.span}"
+        return f"rewrite rate about {value:.0%} → {then:.0%} ({less}); {self.dollars(cost_usd)}"
 
-
-def dollars(cost_usd: Decimal | None) -> str:
-    if cost_usd is None:
-        return "what it costs is not known from the rows"
-    if abs(cost_usd) < Decimal("0.01"):
-        return "it costs nothing to speak of"
-    return f"models about {money(abs(cost_usd))} {'more' if cost_usd > 0 else 'less'} a week"
+    def dollars(self, cost_usd: Decimal | None) -> str:
+        if cost_usd is None:
+            return "what it costs is not known from the rows"
+        if abs(cost_usd) < Decimal("0.01"):
+            return "it costs nothing to speak of"
+        return f"models about {money(abs(cost_usd))} {'more' if cost_usd > 0 else 'less'} {self.span}"
 
 
 def link(figure: str, **question: str) -> str:

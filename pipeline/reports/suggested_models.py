@@ -14,7 +14,7 @@ from pipeline.reports import edits
 from pipeline.reports.queries import within
 from pipeline.reports.rates import Share, many
 from pipeline.reports.spending import Calls
-from pipeline.reports.suggested import ENOUGH, FAILING, Evidence, Looked, Suggestion, dollars, high, link, low
+from pipeline.reports.suggested import ENOUGH, FAILING, Evidence, Looked, Suggestion, high, link, low
 from pipeline.routing.table import Task
 
 
@@ -75,7 +75,7 @@ def _swapped(
         (said, Evidence(f"calls of {backup} that failed: {other.with_interval()}")),
         saved,
         cost,
-        f"about {saved:.0f} fewer of {many(mine.calls, 'call')} a week fail; {dollars(cost)}",
+        f"about {saved:.0f} fewer of {many(mine.calls, 'call')} {week.span} fail; {week.dollars(cost)}",
     )
 
 
@@ -95,7 +95,7 @@ def _backed(
         (said,),
         failed.count,
         None,
-        f"up to {many(failed.count, 'failed call')} a week would be answered by {others[0]}; {dollars(None)}",
+        f"up to {many(failed.count, 'failed call')} {week.span} would be answered by {others[0]}; {week.dollars(None)}",
     )
 
 
@@ -145,7 +145,8 @@ def _cap(week: Looked, text: str) -> Iterator[Suggestion]:
             said,
             answers,
             total,
-            f"about {many(answers, 'answer')} a week by the model instead of the way out at a cap; {dollars(total)}",
+            f"about {many(answers, 'answer')} {week.span} by the model instead of the way out at a cap; "
+            f"{week.dollars(total)}",
         )
 
 

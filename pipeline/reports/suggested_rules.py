@@ -37,7 +37,8 @@ def _escalate(week: Looked, text: str) -> Iterator[Suggestion]:
         always = topic in costly and costly[topic].over is None
         if always or cheap.of < ENOUGH or other.small or low(cheap) <= high(other):
             continue
-        why = f"routine drafts on it were rewritten, {cheap.count} of {cheap.of} in a week"
+        span = week.span.removeprefix("in ")
+        why = f"routine drafts on it were rewritten, {cheap.count} of {cheap.of} in {span}"
         asked = {"topic": topic, "outcome": "rewrite"}
         other_asked = asked if other is own else {"outcome": "rewrite"}
         whose = "on this topic" if other is own else "in all"

@@ -53,5 +53,5 @@ def found(week: Looked, text: str) -> Iterator[Suggestion]:
             ),
             len(ids),
             Decimal(0),
-            f"up to {many(len(ids), 'correction')} fewer a week; it costs nothing to speak of",
+            f"up to {many(len(ids), 'correction')} fewer {week.span}; it costs nothing to speak of",
         )

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from pipeline.reports import (
     edits,
     evidence,
+    spending,
     suggested_models,
     suggested_prompts,
     suggested_rules,
@@ -22,9 +23,34 @@ from pipeline.reports import (
 )
 from pipeline.reports.spending import Calls
 from pipeline.reports.suggested import Evidence, Looked, Suggestion
+from pipeline.reports.weeks import Week
 from pipeline.routing.table import Routes
 
 MOST = 5
+LOOKED = 4
+"""Weeks that are looked at together where the week alone has too few cases, as it has at a small desk."""
+
+
+def suggested(
+    connection: sa.Connection,
+    week: Week,
+    zone: str,
+    routes: Routes,
+    prompts: Path | None,
+    calls: Sequence[Calls],
+    errors: Sequence[tuple[str, str, int]],
+) -> tuple[Suggestion, ...]:
+    """The week's suggestions, then those that only it and the three weeks before together bear out."""
+    start, end = week.bounds(zone)
+    found = suggestions(connection, start, end, routes, prompts, calls, errors)
+    if len(found) == MOST:
+        return found
+    first = week.before(LOOKED - 1)
+    start = first.bounds(zone)[0]
+    all_calls, all_errors = spending.calls(connection, start, end)
+    together = suggestions(connection, start, end, routes, prompts, all_calls, all_errors, since=first)
+    changed = {(one.file, one.before) for one in found}
+    return (*found, *(one for one in together if (one.file, one.before) not in changed))[:MOST]
 
 
 def suggestions(
@@ -35,15 +61,16 @@ def suggestions(
     prompts: Path | None,
     calls: Sequence[Calls],
     errors: Sequence[tuple[str, str, int]],
+    since: Week | None = None,
 ) -> tuple[Suggestion, ...]:
-    """The week's suggestions, the most cases saved per dollar first; none where nothing stands out.
+    """The suggestions of a time, the most cases saved per dollar first; none where nothing stands out.
 
     `routes` is the table in force (its file is read anew for the diff), `prompts` the folder of the prompts;
-    `calls` and `errors` are what `spending.calls` found.
+    `calls` and `errors` are what `spending.calls` found. `since` is the first week where it is several.
     """
     text = edits.read(routes.path)
     rows = evidence.judged(connection, start, end)
-    week = Looked(connection, start, end, rows, routes, text, prompts, tuple(calls), tuple(errors))
+    week = Looked(connection, start, end, rows, routes, text, prompts, tuple(calls), tuple(errors), since)
     found = list(suggested_prompts.found(week))
     if text is not None:
         for kind in (suggested_rules, suggested_models, suggested_topics):
@@ -62,4 +89,4 @@ def _worth(each: Suggestion) -> tuple[int, float, str]:
     return 2, each.saved / cost if cost else 0.0, each.title
 
 
-__all__ = ["MOST", "Evidence", "Suggestion", "suggestions"]
+__all__ = ["MOST", "Evidence", "Suggestion", "suggested", "suggestions"]

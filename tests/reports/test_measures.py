@@ -359,7 +359,10 @@ def test_an_answer_that_is_still_due_is_no_failure(made: Report) -> None:
 def test_nothing_to_do_is_said(made: Report) -> None:
     none = replace(made, suggestions=())
     for form in ("md", "html"):
-        assert "Nothing stands out: no change has enough of this week" in render(none, form), form
+        assert (
+            "Nothing stands out: no change has enough cases behind it, in this week or in the last four"
+            in render(none, form)
+        ), form
 
 
 def test_no_column_of_the_csv_begins_a_formula(made: Report) -> None:

@@ -7,6 +7,7 @@ import subprocess
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 import sqlalchemy as sa
@@ -15,10 +16,12 @@ from pipeline.db.store import Store
 from pipeline.db.tables import agents, corrections, reviews, triages
 from pipeline.models.prompts import read_prompt
 from pipeline.reports import evidence, spending
-from pipeline.reports.suggestions import Suggestion, suggestions
+from pipeline.reports.behind import behind
+from pipeline.reports.suggestions import Suggestion, suggested, suggestions
+from pipeline.reports.weeks import Week
 from pipeline.routing import reading
 from pipeline.routing.table import Routes
-from tests.reports.conftest import Seed, hour
+from tests.reports.conftest import WEEK, Seed, hour
 
 ROOT = Path(__file__).parents[2]
 STRONG: dict[str, Any] = {"route": "strong", "task": "draft", "model": "big", "cost_usd": Decimal("0.05")}
@@ -42,14 +45,16 @@ class Desk:
     def routes(self) -> Routes:
         return reading.read(self.folder / "routes.toml")
 
-    def judge(self, outcomes: dict[str, int], reading: dict[str, Any] | None = None, **draft: Any) -> None:
+    def judge(
+        self, outcomes: dict[str, int], reading: dict[str, Any] | None = None, at: float = 20, **draft: Any
+    ) -> None:
         with self.store.write() as connection:
             seed = Seed(connection)
             seed.numbers = iter(range(self.seeded, self.seeded + 10_000))
             self.seeded += 10_000
             for outcome, many in outcomes.items():
                 for _n in range(many):
-                    ticket, review = seed.judged(hour(20), outcome, **draft)
+                    ticket, review = seed.judged(hour(at), outcome, **draft)
                     if outcome == "rejected":
                         values = {"reject_reason": "wrong_tone"}
                         connection.execute(reviews.update().where(reviews.c.id == review).values(**values))
@@ -103,6 +108,28 @@ def test_a_topic_whose_routine_drafts_are_rewritten_is_escalated(desk: Desk) -> 
     desk.apply(made)
     assert "billing" in {each.topic for each in desk.routes.rule.costly}
     assert not desk.made()  # done
+
+
+def test_what_a_week_is_too_short_for_is_looked_for_in_four(desk: Desk) -> None:
+    for n in range(4):
+        desk.judge({"rewritten": 6, "as_is": 4}, at=20 - n * 168, topic="billing", **CHEAP)
+        desk.judge({"as_is": 12}, at=20 - n * 168, topic="sales", text="x" * 500, **STRONG)
+    desk.judge({"rewritten": 50}, at=20 - 4 * 168, topic="how_to", **CHEAP)  # before all of them
+    assert not desk.made()
+    week = Week.parse(WEEK)
+    with desk.store.read() as connection:
+        given = (desk.routes, desk.folder / "prompts", *spending.calls(connection, hour(0), hour(168)))
+        (made,) = suggested(connection, week, "UTC", *given)
+    assert made.after == 'billing = "routine drafts on it were rewritten, 24 of 40 in four weeks"'
+    assert made.effect.startswith(
+        "rewrite rate about 27% → 0% (24 fewer of 88 drafts rewritten in four weeks)"
+    )
+    said = made.evidence[0]
+    assert said.text.endswith("rewritten, in four weeks")
+    assert said.behind == "figure=drafts&route=cheap&topic=billing&outcome=rewrite&since=2026-W44"
+    assert behind(desk.store, week, "UTC", dict(parse_qsl(said.behind))).total == 24
+    desk.apply(made)
+    assert "billing" in {each.topic for each in desk.routes.rule.costly}
 
 
 def test_too_few_cases_suggest_nothing(lite: Desk) -> None:
