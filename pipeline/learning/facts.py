@@ -68,8 +68,8 @@ def facts(rows: Sequence[Answer], policy: str, *, region: str | None = None) -> 
             continue
         members = list({row.review_id: row for _, row in group}.values())
         effect = replayed(members, [_with(row, text) for row in members])
-        if effect.farther >= effect.closer:
-            continue  # agents said something else instead of it more often than they added it
+        if effect.closer < 2 * effect.farther or not effect.closer:
+            continue  # too often agents said something else instead of it
         found.append(
             Found(
                 text,
