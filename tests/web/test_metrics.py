@@ -37,6 +37,7 @@ from pipeline.db.tables import (
 )
 from pipeline.db.types import now
 from pipeline.web import metrics
+from tests.kit import places
 from tests.web import running, seed
 
 ROOT = Path(__file__).parents[2]
@@ -260,7 +261,7 @@ def test_the_docs_have_every_metric_and_a_line_for_every_alert(text: str) -> Non
 def test_prometheus_itself_takes_the_rules_and_the_metrics(text: str, tmp_path: Path) -> None:
     promtool = os.environ.get("TRIAGE_TEST_PROMTOOL") or shutil.which("promtool")
     if promtool is None:
-        pytest.skip("SKIPPED FOR WANT OF A PART: promtool; apt install prometheus")
+        places.missing("promtool", "apt install prometheus, or name it in TRIAGE_TEST_PROMTOOL")
     folder = RULES.parent
     for arguments in (
         ["check", "rules", "alerts.yml"],
