@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import structlog
 
 from pipeline.db import schema
 from pipeline.db.store import Store
@@ -19,6 +20,17 @@ from tests.kit.databases import Databases
 for name in list(os.environ):
     if name.startswith(("TRIAGE_", "OPENAI_", "ANTHROPIC_", "OTEL_")) and not name.startswith("TRIAGE_TEST_"):
         del os.environ[name]
+
+
+def _logging_restored() -> Iterator[None]:
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+# A command run in a test sets up logging for the process: no other test may find it so, whatever the order.
+logging_of_a_module = pytest.fixture(scope="module", autouse=True)(_logging_restored)
+logging_of_a_test = pytest.fixture(autouse=True)(_logging_restored)
 
 
 @pytest.fixture(scope="session")
