@@ -30,7 +30,7 @@ demo: .venv/.ready
 	@$(BIN)/triage demo
 
 test: .venv/.ready-dev
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@$(BIN)/pytest -n 3 --dist loadfile
 
 check: .venv/.ready-dev
 	@$(BIN)/ruff format --check .
