@@ -130,17 +130,10 @@ def _drafts(connection: sa.Connection, start: datetime, end: datetime, query: Qu
     return queries.judged_reviews(connection, start, end, wanted, only)
 
 
-def _corrected(connection: sa.Connection, start: datetime, end: datetime, query: Query) -> list[int]:
-    if any(name in query for name in failures.OF_READINGS):
-        return failures.corrected_readings(connection, start, end, query)
-    return queries.corrected_readings(connection, start, end, query.get("field", ""), query.get("by", ""))
-
-
 def _prompt(query: Query) -> list[sa.ColumnElement[bool]]:
     if "prompt" not in query:
         return []
-    task, _, digest = query["prompt"].partition(" ")
-    return [model_calls.c.task == task, sa.func.substr(model_calls.c.prompt, 1, 8) == digest]
+    return [queries.of_prompt(model_calls.c.task, model_calls.c.prompt, query["prompt"])]
 
 
 def _calls(start: datetime, end: datetime, query: Query) -> sa.ColumnElement[bool]:
@@ -217,13 +210,13 @@ FIGURES: dict[str, _Figure] = {
     "corrected": _Figure(
         "Readings that were corrected",
         cases.READINGS,
-        _corrected,
-        ("field", "by", *failures.OF_READINGS),
+        failures.corrected_readings,
+        failures.OF_READINGS,
     ),
     "missed": _Figure(
         "Kept messages that should have been escalated",
         cases.READINGS,
-        lambda c, start, end, q: shadows.missed_readings(c, start, end, q),
+        shadows.missed_readings,
         ("topic", "language"),
     ),
     "reopened": _Figure("Replies after which the ticket came back", cases.REPLIES, _back, ("route",)),

@@ -1,4 +1,4 @@
-"""The report's charts, each with an alt text that says its figures: PNG for mail, SVG for the page.
+"""The report's charts, each with an alt text that says its figures, as PNG for mail and for the page.
 
 Drawn with matplotlib, which is imported at the first drawing only: nothing else of triage needs it. The same
 report gives the same bytes.
@@ -12,12 +12,11 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pipeline.reports.measures import Calls, Report, Spent
 from pipeline.reports.trend import WeekLine
-from pipeline.reports.words import money
+from pipeline.reports.words import milliseconds, money
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,9 +28,8 @@ PIXELS = 1200
 
 MOST_BARS = 10
 
-_DRAWING = (
-    threading.Lock()
-)  # matplotlib is not made for threads, and a page and the schedule may draw at once
+# matplotlib is not made for threads, and a page and the schedule may draw at once
+_DRAWING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -64,16 +62,10 @@ class Chart:
     def png(self, *, dark: bool = False, transparent: bool = False) -> bytes:
         """1,200 pixels wide, to be shown at 600: on white, on the dark paper, or on whatever lies below."""
         with _DRAWING:
-            return self._drawn("png", DARK if dark else LIGHT, transparent=transparent)
+            return self._drawn(DARK if dark else LIGHT, transparent=transparent)
 
-    def svg(self, *, dark: bool = False) -> str:
-        """Transparent, with its text as text, for a light or a dark page; from `<svg` on."""
-        with _DRAWING:
-            text = self._drawn("svg", DARK if dark else LIGHT, transparent=True).decode("utf-8")
-        return text[text.index("<svg") :]
-
-    def _drawn(self, format: str, palette: Palette, *, transparent: bool) -> bytes:
-        matplotlib = _matplotlib()
+    def _drawn(self, palette: Palette, *, transparent: bool) -> bytes:
+        _set_up()
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -91,14 +83,12 @@ class Chart:
             side.set_visible(False)
         self.draw(axes, palette)
         out = io.BytesIO()
-        metadata = {"Date": None, "Creator": None} if format == "svg" else {"Software": None}
-        assert matplotlib.rcParams["svg.hashsalt"]
-        figure.savefig(out, format=format, transparent=transparent, metadata=metadata)
+        figure.savefig(out, format="png", transparent=transparent, metadata={"Software": None})
         return out.getvalue()
 
 
 @functools.cache
-def _matplotlib() -> ModuleType:
+def _set_up() -> None:
     import matplotlib
 
     matplotlib.rcParams.update(
@@ -106,11 +96,8 @@ def _matplotlib() -> ModuleType:
             "font.family": "DejaVu Sans",
             "font.size": 9.5,  # 13 px at 100 to the inch
             "text.parse_math": False,  # a dollar sign is a dollar sign
-            "svg.fonttype": "none",
-            "svg.hashsalt": "triage",
         }
     )
-    return matplotlib
 
 
 def charts(report: Report) -> tuple[Chart, ...]:
@@ -237,7 +224,9 @@ def latency(report: Report) -> Chart:
     title = "Waiting for a model: half, and 95 of 100, answered within"
     found = [row for row in report.calls if row.p50_ms is not None and row.p95_ms is not None]
     rows = sorted(found, key=lambda row: -row.calls)[:MOST_BARS]
-    said = "; ".join(f"{_task(row)} {_seconds(row.p50_ms)} and {_seconds(row.p95_ms)}" for row in rows)
+    said = "; ".join(
+        f"{_task(row)} {milliseconds(row.p50_ms)} and {milliseconds(row.p95_ms)}" for row in rows
+    )
     alt = f"{title}: {said}." if rows else "Waiting for a model: no model answered in the week."
 
     def draw(axes: Axes, palette: Palette) -> None:
@@ -253,7 +242,7 @@ def latency(report: Report) -> Chart:
             axes.hlines(n, p50, p95, color=palette.band, linewidth=6)
             axes.plot([p50], [n], "o", color=palette.mark, markersize=6)
             axes.plot([p95], [n], "|", color=palette.mark, markersize=12, markeredgewidth=2.5)
-            _say(axes, palette, p95, n, f"{_seconds(p50)}, {_seconds(p95)}")
+            _say(axes, palette, p95, n, f"{milliseconds(p50)}, {milliseconds(p95)}")
 
     return Chart("latency", title, alt, _height(len(rows)), draw)
 
@@ -286,12 +275,6 @@ def _used(row: Spent) -> float:
 
 def _task(row: Calls) -> str:
     return f"{row.model}, {row.task}"
-
-
-def _seconds(ms: int | None) -> str:
-    if ms is None:
-        return "–"
-    return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
 
 
 def _runs(numbers: list[int]) -> list[list[int]]:
@@ -333,4 +316,4 @@ def _nothing(axes: Axes, palette: Palette, words: str) -> None:
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=palette.soft)
 
 
-__all__ = ["DARK", "LIGHT", "WIDTH_PX", "Chart", "charts", "latency", "spend", "topics", "weeks"]
+__all__ = ["Chart", "Palette", "charts", "line"]

@@ -6,7 +6,6 @@ that it then says just what was meant is not changed at all.
 
 from __future__ import annotations
 
-import copy
 import difflib
 import re
 import tomllib
@@ -109,7 +108,7 @@ def _line_of(lines: Sequence[str], head: int, last: int, key: str) -> int | None
 def _checked(old: str, new: str, path: Sequence[str], value: Any) -> str | None:
     """The new text if it says what the old one said and the change, and nothing else."""
     try:
-        meant, found = copy.deepcopy(tomllib.loads(old)), tomllib.loads(new)
+        meant, found = tomllib.loads(old), tomllib.loads(new)
     except tomllib.TOMLDecodeError:
         return None
     inner = meant

@@ -20,7 +20,7 @@ from pipeline.db.store import Store
 from pipeline.db.tables import corrections, drafts, model_calls, reviews, triages
 from pipeline.errors import ConfigError, InputError
 from pipeline.models.prompts import read_prompt
-from pipeline.reports.queries import within
+from pipeline.reports.queries import of_prompt, within
 from pipeline.reports.rates import REWRITE
 from pipeline.reports.spending import FAILED
 from pipeline.reports.weeks import Week
@@ -94,7 +94,6 @@ class Failures:
 
 @dataclass
 class _Grouping:
-    count: int = 0
     ids: set[int] = field(default_factory=set)
     newest: list[tuple[datetime, int]] = field(default_factory=list)
 
@@ -160,8 +159,8 @@ def listed(
     return Failures(shown, shown[-1].key if len(rows) > limit else None, int(total))
 
 
-OF_READINGS = ("model", "prompt", "old", "new")
-"""How corrected readings are narrowed beside the field and who corrected it."""
+OF_READINGS = ("field", "by", "model", "prompt", "old", "new")
+"""How corrected readings are narrowed: what was corrected by whom, whose reading it was, and the values."""
 
 
 def corrected_readings(
@@ -171,12 +170,12 @@ def corrected_readings(
     readings of that `model` or `prompt`."""
     names = {"field": "what", "old": "before", "new": "after", "prompt": "prompt"}
     only = {names[name]: value for name, value in query.items() if name in names}
-    found = _readings(start, end, only).order_by(None)
+    found = _readings(start, end, only).with_only_columns(triages.c.id).order_by(None)
     if "by" in query:
         found = found.where(corrections.c.by_kind == query["by"])
     if "model" in query:
         found = found.where(triages.c.model == query["model"])
-    return sorted({int(row.counted) for row in connection.execute(found)})
+    return sorted(set(connection.execute(found).scalars()))
 
 
 # --- the three kinds ----------------------------------------------------------------------------------
@@ -287,8 +286,7 @@ def _filtered(
     only: Mapping[str, str], digest: Any, task: sa.ColumnElement[str], what: Any
 ) -> Iterable[sa.ColumnElement[bool]]:
     if "prompt" in only:
-        name, _, start = only["prompt"].partition(" ")
-        yield sa.and_(task == name, sa.func.substr(digest, 1, 8) == start)
+        yield of_prompt(task, digest, only["prompt"])
     if "what" in only:
         yield what == only["what"]
 

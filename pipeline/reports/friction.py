@@ -26,6 +26,7 @@ from pipeline.db.tables import (
 )
 from pipeline.reports.queries import within
 from pipeline.reports.rates import percentile
+from pipeline.reports.spending import made_in
 
 REOPENED_WITHIN = timedelta(days=7)
 ANGER = ("calm", "worried", "frustrated", "angry")
@@ -62,11 +63,9 @@ class Friction:
 
 @dataclass(frozen=True)
 class Reopening:
-    """A customer's message on an answered ticket: the reply it came after, and that reply's route if any."""
+    """A ticket that came back: the reply after which it did, and that reply's route if any."""
 
     reply_id: int
-    ticket_id: int
-    message_id: int
     route: str | None
     angrier: bool
 
@@ -134,11 +133,7 @@ def given_up(connection: sa.Connection, start: datetime, end: datetime) -> list[
 
 
 def second_tries(start: datetime, end: datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        within(model_calls.c.started_at, start, end),
-        model_calls.c.role.in_(SECOND_TRIES),
-        model_calls.c.state != "not_called",
-    )
+    return sa.and_(made_in(start, end), model_calls.c.role.in_(SECOND_TRIES))
 
 
 def abandoned(connection: sa.Connection, start: datetime, end: datetime) -> list[int]:
@@ -164,7 +159,6 @@ def reopened(connection: sa.Connection, start: datetime, end: datetime) -> list[
     query = (
         sa.select(
             replies.c.id,
-            replies.c.ticket_id,
             replies.c.sent_at,
             replies.c.answers_id,
             # who answers without the draft does not send a routine reply
@@ -211,8 +205,6 @@ def reopened(connection: sa.Connection, start: datetime, end: datetime) -> list[
     return [
         Reopening(
             reply_id=row.id,
-            ticket_id=row.ticket_id,
-            message_id=row.message_id,
             route=row.route,
             angrier=_angrier(emotions.get(row.answers_id), emotions.get(row.message_id)),
         )

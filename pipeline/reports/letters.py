@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.reports.charts import Chart, charts
 from pipeline.reports.measures import Report
-from pipeline.reports.movers import Movers, words
-from pipeline.reports.rendering import NOTHING
-from pipeline.reports.suggested import Evidence, Suggestion
+from pipeline.reports.movers import words
+from pipeline.reports.rendering import NOTHING, templates
+from pipeline.reports.suggested import Evidence
 from pipeline.reports.tables import Cell, Table, sections, summary
 from pipeline.reports.weeks import zone_of
 
@@ -108,8 +108,8 @@ def subject(report: Report) -> str:
 
 def _moved(report: Report) -> list[str]:
     """The groups that moved beyond chance, each with its likely cause, in a sentence."""
-    found = getattr(report, "movers", None)
-    if not isinstance(found, Movers):
+    found = report.movers
+    if found is None:
         return []
     weeks = f"in the {len(found.weeks)} weeks before"
     return [
@@ -122,8 +122,7 @@ def _moved(report: Report) -> list[str]:
 def _to_do(report: Report, url: str) -> list[_ToDo]:
     return [
         _ToDo(each.title, tuple(_figure(one, report, url) for one in each.evidence), each.effect)
-        for each in getattr(report, "suggestions", ())
-        if isinstance(each, Suggestion)
+        for each in report.suggestions
     ]
 
 
@@ -168,15 +167,7 @@ def _aligned(part: _Part) -> str:
 
 @functools.cache
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
-    environment = Environment(
-        loader=PackageLoader("pipeline.reports", "."),
-        autoescape=select_autoescape(("html",)),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.filters["aligned"] = _aligned
     environment.filters["wrapped"] = lambda text: textwrap.fill(
         text, 76, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False

@@ -27,7 +27,7 @@ from pipeline.reports.rates import Outcomes, Share
 from pipeline.reports.shadows import Missed, missed_escalations
 from pipeline.reports.spending import Calls, Costs, Spent
 from pipeline.reports.suggestions import Suggestion, suggested
-from pipeline.reports.trend import LINE_WEEKS, Cut, Group, WeekLine
+from pipeline.reports.trend import Cut, WeekLine
 from pipeline.reports.weeks import Week
 from pipeline.routing.table import Budgets, Routes
 
@@ -188,7 +188,6 @@ def report(
 
 __all__ = [
     "CUTS",
-    "LINE_WEEKS",
     "Calls",
     "Corrected",
     "Costs",
@@ -197,7 +196,6 @@ __all__ = [
     "Escalation",
     "FailureGroup",
     "Friction",
-    "Group",
     "Guard",
     "Movers",
     "Pair",

@@ -28,7 +28,6 @@ from pipeline.reports.rates import NAMES, Outcomes
 DIMENSIONS = ("route", "topic", "language", "inbox", "model", "prompt", "source")
 NONE = "(none)"
 STATES = ("open", "decided", "superseded")
-IDS_AT_ONCE = 500
 
 COLUMNS: dict[str, sa.ColumnElement[str]] = {
     "route": drafts.c.route,
@@ -53,6 +52,14 @@ class Cell:
 
 def within(column: sa.ColumnElement[datetime], start: datetime, end: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(column >= start, column < end)
+
+
+def of_prompt(
+    task: sa.ColumnElement[str], digest: sa.ColumnElement[str], prompt: str
+) -> sa.ColumnElement[bool]:
+    """Rows of a prompt version as the report names it: the task and the first 8 characters of the digest."""
+    name, _, begins = prompt.partition(" ")
+    return sa.and_(task == name, sa.func.substr(digest, 1, 8) == begins)
 
 
 # --- drafts -------------------------------------------------------------------------------------------
@@ -173,34 +180,23 @@ def _escalated(connection: sa.Connection, start: datetime, end: datetime) -> lis
     ]
 
 
-def _corrections(start: datetime, end: datetime) -> sa.Select[Any]:
-    return (
+def corrected(
+    connection: sa.Connection, start: datetime, end: datetime
+) -> list[tuple[str, int, tuple[tuple[str, int], ...]]]:
+    """(field, readings of the week in which it was changed since, changes by kind of corrector)."""
+    query = (
         sa.select(corrections.c.field, corrections.c.by_kind, corrections.c.triage_id)
         .join(triages, triages.c.id == corrections.c.triage_id)
         .where(within(triages.c.created_at, start, end))
         .distinct()
     )
-
-
-def corrected(
-    connection: sa.Connection, start: datetime, end: datetime
-) -> list[tuple[str, int, tuple[tuple[str, int], ...]]]:
-    """(field, readings of the week in which it was changed since, changes by kind of corrector)."""
     readings: dict[str, set[int]] = defaultdict(set)
     by: dict[str, Counter[str]] = defaultdict(Counter)
-    for name, kind, triage in connection.execute(_corrections(start, end)):
+    for name, kind, triage in connection.execute(query):
         readings[name].add(triage)
         by[name][kind] += 1
     order = sorted(readings, key=lambda name: (-len(readings[name]), name))
     return [(name, len(readings[name]), tuple(sorted(by[name].items()))) for name in order]
-
-
-def corrected_readings(
-    connection: sa.Connection, start: datetime, end: datetime, field: str, by: str = ""
-) -> list[int]:
-    """The ids of the week's readings in which the field was changed since, by one kind or by any."""
-    found = connection.execute(_corrections(start, end).where(corrections.c.field == field))
-    return sorted({row.triage_id for row in found if not by or row.by_kind == by})
 
 
 # --- what came in, what went out, what failed ---------------------------------------------------------

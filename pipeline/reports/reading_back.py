@@ -30,10 +30,7 @@ _HINTS: dict[type[Any], dict[str, Any]] = {}
 
 def _hints(kind: type[Any]) -> dict[str, Any]:
     if kind not in _HINTS:
-        # a module that imports a type for its annotations only does not have it when it runs
-        from pipeline.reports import measures
-
-        _HINTS[kind] = typing.get_type_hints(kind, localns=vars(measures))
+        _HINTS[kind] = typing.get_type_hints(kind)
     return _HINTS[kind]
 
 

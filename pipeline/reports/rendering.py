@@ -10,15 +10,18 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError
 from pipeline.reports.export import safe_cell
 from pipeline.reports.measures import Report
 from pipeline.reports.pairs import heading
 from pipeline.reports.rates import Outcomes, Share
-from pipeline.reports.tables import Table, sections, summary
+from pipeline.reports.tables import sections, summary
 from pipeline.reports.weeks import Week
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 NOTHING = (
     "Nothing stands out: no change has enough cases behind it, in this week or in the last four. "
@@ -97,16 +100,8 @@ def _cell_lines(text: str) -> str:
 
 def html(report: Report) -> str:
     """A page that stands alone: no script, no remote part; its styles are its own."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("pipeline.reports", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html").render(
+    page = templates().get_template("page.html")
+    return page.render(
         report=report,
         summary=summary(report),
         tables=sections(report),
@@ -114,6 +109,19 @@ def html(report: Report) -> str:
         days=_days(report),
         heading=heading,
         nothing=NOTHING,
+    )
+
+
+def templates() -> Environment:
+    """The report's templates: what ends in .html is escaped, what is not given is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    return Environment(
+        loader=PackageLoader("pipeline.reports", "."),
+        autoescape=select_autoescape(("html",)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 
@@ -233,4 +241,4 @@ FORMATS: dict[str, Callable[[Report], str]] = {
     "json": lambda report: json.dumps(as_json(report), ensure_ascii=False, indent=2) + "\n",
 }
 
-__all__ = ["FORMATS", "Table", "as_csv", "as_json", "html", "markdown", "render"]
+__all__ = ["FORMATS", "NOTHING", "as_csv", "as_json", "html", "markdown", "render", "templates"]

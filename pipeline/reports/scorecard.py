@@ -19,15 +19,14 @@ from pipeline.errors import InputError, NotFoundError
 from pipeline.reports import queries, spending, trend
 from pipeline.reports.escalation import MARKED, SHORT
 from pipeline.reports.queries import within
-from pipeline.reports.rates import NAMES, REVIEWED, Outcomes, Share, many
-from pipeline.reports.tables import Cell, Table, query
+from pipeline.reports.rates import REVIEWED, Outcomes, Share, many
+from pipeline.reports.tables import OUTCOME_HEADS, Cell, Table, outcome_cells, query
 from pipeline.reports.trend import WeekLine
 from pipeline.reports.weeks import Week
 from pipeline.reports.words import milliseconds, money
 
 KINDS = ("route", "model", "prompt")
 WEEKS = 12
-_HEADS = ("rewrite rate", "95% between", "reviewed", *(name.replace("_", " ") for name in NAMES))
 
 
 @dataclass(frozen=True)
@@ -125,25 +124,25 @@ def scorecard(
 def index(store: Store, zone: str, weeks: int = WEEKS, *, week: Week | None = None) -> tuple[Card, ...]:
     """Everything that has a scorecard over these weeks: routes, models, prompts; the busiest first."""
     span = _weeks(week, zone, weeks)
+    start, end = span[0].bounds(zone)[0], span[-1].bounds(zone)[1]
     rates: dict[tuple[str, str], Outcomes] = {}
     calls: dict[tuple[str, str], int] = {}
     with store.read() as connection:
-        for each in span:
-            for cell in queries.draft_cells(connection, *each.bounds(zone)):
-                for kind in KINDS:
-                    if kind == "prompt" and cell.key["source"] != "model":
-                        continue  # a template's file is no prompt
-                    key = (kind, cell.key[kind])
-                    rates[key] = rates.get(key, Outcomes()) + Outcomes.of({cell.outcome: cell.count})
+        for cell in queries.draft_cells(connection, start, end):
+            for kind in KINDS:
+                if kind == "prompt" and cell.key["source"] != "model":
+                    continue  # a template's file is no prompt
+                key = (kind, cell.key[kind])
+                rates[key] = rates.get(key, Outcomes()) + Outcomes.of({cell.outcome: cell.count})
         made = model_calls.c
         digest = sa.func.substr(made.prompt, 1, 8)
         rows = connection.execute(
             sa.select(made.route, made.model, made.task, digest, sa.func.count())
-            .where(spending.made_in(span[0].bounds(zone)[0], span[-1].bounds(zone)[1]))
+            .where(spending.made_in(start, end))
             .group_by(made.route, made.model, made.task, sa.text("4"))
         )
-        for route, model, task, start, count in rows:
-            for key in (("route", route), ("model", model), ("prompt", f"{task} {start}")):
+        for route, model, task, begins, count in rows:
+            for key in (("route", route), ("model", model), ("prompt", f"{task} {begins}")):
                 calls[key] = calls.get(key, 0) + int(count)
     found = [Card(*key, rates.get(key, Outcomes()).rewrite, calls.get(key, 0)) for key in {*rates, *calls}]
     return tuple(sorted(found, key=lambda c: (KINDS.index(c.kind), -c.rewrite.of, -c.calls, c.name)))
@@ -163,21 +162,8 @@ def _cells(connection: sa.Connection, week: Week, span: _Span) -> list[queries.C
 
 def _outcomes(span: _Span, outcomes: Outcomes, values: Mapping[str, str]) -> tuple[Cell, ...]:
     """Without `past`, over all weeks."""
-    rewrite = outcomes.rewrite
-    low, high = rewrite.interval or (0.0, 0.0)
-
-    def behind(count: int, outcome: str) -> str | None:
-        if not count:
-            return None
-        when = {} if "past" in values else {"since": str(span.weeks[0])}
-        return query("drafts", **span.only | dict(values) | when, outcome=outcome)
-
-    return (
-        Cell(rewrite.in_words(), behind(rewrite.count, "rewrite")),
-        Cell("–" if rewrite.small else f"{low:.0%} and {high:.0%}"),
-        Cell(f"{outcomes.reviewed:,}", behind(outcomes.reviewed, "reviewed")),
-        *(Cell(f"{(n := getattr(outcomes, name)):,}", behind(n, name)) for name in NAMES),
-    )
+    when = {} if "past" in values else {"since": str(span.weeks[0])}
+    return outcome_cells(outcomes, span.only | dict(values) | when)
 
 
 def _by_week(span: _Span, line: Sequence[WeekLine]) -> Table:
@@ -186,13 +172,13 @@ def _by_week(span: _Span, line: Sequence[WeekLine]) -> Table:
         for point in reversed(line)
         if point.outcomes != Outcomes()
     )
-    return Table("By week", ("week", *_HEADS), rows, "" if rows else "No draft was judged.")
+    return Table("By week", ("week", *OUTCOME_HEADS), rows, "" if rows else "No draft was judged.")
 
 
 def _by(span: _Span, cells: Sequence[queries.Cell], dimension: str) -> Table:
     groups = trend.cut({"": cells}, (dimension,)).groups
     rows = tuple((Cell(g.key[0]), *_outcomes(span, g.outcomes, {dimension: g.key[0]})) for g in groups)
-    return Table(f"By {dimension}", (dimension, *_HEADS), rows, "" if rows else "No draft was judged.")
+    return Table(f"By {dimension}", (dimension, *OUTCOME_HEADS), rows, "" if rows else "No draft was judged.")
 
 
 def _rejected(connection: sa.Connection, span: _Span) -> Table:
@@ -238,10 +224,7 @@ def _of_readings(span: _Span) -> sa.ColumnElement[bool]:
     if span.kind == "model":
         return sa.and_(in_time, triages.c.model == span.name)
     if span.kind == "prompt":
-        task, _, digest = span.name.partition(" ")
-        return sa.and_(
-            in_time, sa.literal(task) == "triage", sa.func.substr(triages.c.prompt, 1, 8) == digest
-        )
+        return sa.and_(in_time, queries.of_prompt(sa.literal("triage"), triages.c.prompt, span.name))
     return sa.and_(in_time, sa.literal(span.name) == "cheap")  # all reading is the cheap route's
 
 
@@ -276,8 +259,7 @@ def _corrected(connection: sa.Connection, span: _Span, read: int) -> Table:
 
 def _of_calls(kind: str, name: str) -> tuple[sa.ColumnElement[bool], ...]:
     if kind == "prompt":
-        task, _, digest = name.partition(" ")
-        return (model_calls.c.task == task, sa.func.substr(model_calls.c.prompt, 1, 8) == digest)
+        return (queries.of_prompt(model_calls.c.task, model_calls.c.prompt, name),)
     return (model_calls.c[kind] == name,)
 
 

@@ -15,6 +15,7 @@ from pipeline.reports.queries import within
 from pipeline.reports.rates import Share, many
 from pipeline.reports.spending import Calls
 from pipeline.reports.suggested import ENOUGH, FAILING, Evidence, Looked, Suggestion, high, link, low
+from pipeline.routing.planning import caps
 from pipeline.routing.table import Task
 
 
@@ -102,9 +103,7 @@ def _backed(
 def _cap(week: Looked, text: str) -> Iterator[Suggestion]:
     """A cap that refused calls on two days or more: what the week would have needed."""
     made = model_calls.c
-    query = sa.select(
-        made.started_at, made.error, made.task, made.ticket_id, made.message_id, made.model
-    ).where(
+    query = sa.select(made.started_at, made.error, made.task, made.ticket_id, made.message_id).where(
         within(made.started_at, week.start, week.end),
         made.state == "not_called",
         made.error_kind == "budget",
@@ -154,23 +153,14 @@ def _place(week: Looked, label: str) -> tuple[tuple[str, ...], str, Decimal] | N
     """Where a cap stands in the table, by the words that the refusal names it with; None where it is now
     another one, or one of a single ticket, customer or agent."""
     budgets = week.routes.budgets
-    caps: list[tuple[tuple[str, ...], str, Decimal | None, str]] = [
-        ((), "day", budgets.day, "a day"),
-        ((), "week", budgets.week, "a week"),
-        ((), "month", budgets.month, "a month"),
-    ]
-    caps += [(("task_day",), task, usd, f"a day for {task}") for task, usd in budgets.task_day.items()]
-    caps += [
-        (("route_day",), route, usd, f"a day for the {route} route")
-        for route, usd in budgets.route_day.items()
-    ]
-    caps += [
-        (("inbox_day",), inbox, usd, f"a day for the inbox {inbox}")
-        for inbox, usd in budgets.inbox_day.items()
-    ]
-    for table, key, usd, said in caps:
-        if usd is not None and label == f"${usd} {said}":
-            return table, key, usd
+    for task in week.routes.tasks.values():
+        for inbox in (None, *budgets.inbox_day):
+            for cap in caps(budgets, task, week.start, inbox=inbox):
+                if cap.label == label:
+                    period, _, rest = cap.scope.partition(":")
+                    if period in ("task", "route", "inbox"):
+                        return (f"{period}_day",), rest.rpartition(":")[0], cap.limit_usd
+                    return (), period, cap.limit_usd
     return None
 
 

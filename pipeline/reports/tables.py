@@ -14,7 +14,7 @@ from pipeline.reports.sentences import summary
 from pipeline.reports.spending import Spent
 from pipeline.reports.trend import WEEK
 from pipeline.reports.weeks import Week
-from pipeline.reports.words import milliseconds, money, span, sparkline
+from pipeline.reports.words import milliseconds, money, span
 
 MOST_REASONS = 12
 
@@ -84,10 +84,11 @@ def _words(*texts: str) -> tuple[Cell, ...]:
 
 # --- the rewrite rate ---------------------------------------------------------------------------------
 
-_OUTCOME_HEADS = ("rewrite rate", "95% between", "reviewed", *(name.replace("_", " ") for name in NAMES))
+OUTCOME_HEADS = ("rewrite rate", "95% between", "reviewed", *(name.replace("_", " ") for name in NAMES))
 
 
-def _outcome_cells(outcomes: Outcomes, values: dict[str, str]) -> tuple[Cell, ...]:
+def outcome_cells(outcomes: Outcomes, values: dict[str, str]) -> tuple[Cell, ...]:
+    """A row's cells under `OUTCOME_HEADS`; `values` are what the drafts behind them are asked for by."""
     rewrite = outcomes.rewrite
     low, high = rewrite.interval or (0.0, 0.0)
     return (
@@ -106,11 +107,11 @@ def _cut(report: Report, cut: Cut) -> Table:
         return found
 
     rows = tuple(
-        (*_words(*group.key), *_outcome_cells(group.outcomes, values(group.key))) for group in cut.groups
+        (*_words(*group.key), *outcome_cells(group.outcomes, values(group.key))) for group in cut.groups
     )
     return Table(
         f"Rewrite rate by {' and '.join(cut.by)}",
-        (*cut.by, *_OUTCOME_HEADS),
+        (*cut.by, *OUTCOME_HEADS),
         rows,
         note="" if rows else "No draft was judged.",
         words=len(cut.by),
@@ -146,12 +147,12 @@ def _movers(report: Report, found: Movers) -> Table:
 
 def _weeks(report: Report) -> Table:
     rows = tuple(
-        (Cell(point.week), *_outcome_cells(point.outcomes, report.only | {"past": point.week}))
+        (Cell(point.week), *outcome_cells(point.outcomes, report.only | {"past": point.week}))
         for point in reversed(report.line)
         if point.outcomes != Outcomes() or point.week == report.week
     )
     note = f"Groups of fewer than {SMALL} reviewed drafts are shown as counts."
-    return Table("The last weeks", ("week", *_OUTCOME_HEADS), rows, note)
+    return Table("The last weeks", ("week", *OUTCOME_HEADS), rows, note)
 
 
 # --- money --------------------------------------------------------------------------------------------
@@ -409,4 +410,4 @@ def _arrived(report: Report) -> Table:
     return Table("What came in and went out", ("what", "figure"), rows)
 
 
-__all__ = ["Cell", "Table", "money", "query", "sections", "span", "sparkline", "summary"]
+__all__ = ["OUTCOME_HEADS", "Cell", "Table", "outcome_cells", "query", "sections", "summary"]

@@ -1,7 +1,8 @@
 """The weekly report once more, in plain Python, out of the rows of `triage export` alone.
 
 It shares no code with the report and uses no database: docs/report.md is its only source. `recount` gives the
-figures in the shape of the report's JSON form, so that a test compares the two.
+figures in the shape of the report's JSON form, so that a test compares the two. What the report concludes from
+them (movers, the most rewritten drafts, groups of failures, suggestions) is not counted again here.
 """
 
 from __future__ import annotations
@@ -407,7 +408,7 @@ def recount(
     quick_s: float = 5.0,
     strong_price: tuple[str, str, str] | None = None,
 ) -> dict[str, Any]:
-    """Every figure of a week's report; lists whose order is a matter of showing are dictionaries here."""
+    """The figures of a week's report; lists whose order is a matter of showing are dictionaries here."""
     this, before = Week(rows, week, zone), Week(rows, earlier(week, 1), zone)
     written = {row["week"]: row["outcomes"] for row in rows["reports"] if row["zone"] == zone}
     line = []

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.assembly import open_parts, open_routes, weekly_report
 from pipeline.db.store import Store
-from pipeline.db.tables import drafts, reviews, weekly_reports
+from pipeline.db.tables import agents, drafts, reviews, weekly_reports
 from pipeline.errors import ConfigError, InputError
 from pipeline.models.base import Choice, Price
 from pipeline.reports.guard import Guard
@@ -170,7 +170,7 @@ def test_past_weeks_come_as_they_were_written_and_late_decisions_are_told(sqlite
     with sqlite_store.write() as connection:
         seed = Seed(connection)
         connection.execute(
-            busy.agents.insert().values(id=1, email="a@b.example", role="agent", created_at=hour(-9))
+            agents.insert().values(id=1, email="a@b.example", role="agent", created_at=hour(-9))
         )
         for n in range(3):
             seed.judged(hour(-10 - n), "as_is")
@@ -220,7 +220,7 @@ def with_tokens(store: Store) -> None:
     with store.write() as connection:
         seed = Seed(connection)
         connection.execute(
-            busy.agents.insert().values(id=1, email="a@b.example", role="agent", created_at=hour(-9))
+            agents.insert().values(id=1, email="a@b.example", role="agent", created_at=hour(-9))
         )
         call = seed.call(
             hour(1), cost_usd=Decimal("0.002"), input_tokens=1000, cached_input_tokens=400, output_tokens=100

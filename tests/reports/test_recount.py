@@ -1,4 +1,4 @@
-"""Every figure of the report equals what plain Python counts in the rows of `triage export`."""
+"""The figures of the report equal what plain Python counts in the rows of `triage export`."""
 
 from __future__ import annotations
 

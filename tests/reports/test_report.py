@@ -17,8 +17,9 @@ from pipeline.errors import InputError
 from pipeline.reports.measures import Report, report
 from pipeline.reports.rates import Outcomes, Share, percentile, wilson
 from pipeline.reports.rendering import FORMATS, as_json, render
-from pipeline.reports.tables import sparkline, summary
+from pipeline.reports.tables import summary
 from pipeline.reports.weeks import Week
+from pipeline.reports.words import sparkline
 from pipeline.routing.table import Budgets
 from tests.reports.conftest import MONDAY, WEEK
 

@@ -100,7 +100,7 @@ def test_what_was_written_reads_back_the_same_in_every_form(seeded: Store) -> No
 
 def test_a_week_is_written_once_with_one_letter_for_each_recipient(sqlite_store: Store) -> None:
     made = report(sqlite_store, Week.parse(WEEK), made_at=MONDAY_AT_7)
-    assert write(sqlite_store, made, ["a@shop.example", "A@shop.example"][:1], domain="shop.example")
+    assert write(sqlite_store, made, ["a@shop.example"], domain="shop.example")
     assert not write(sqlite_store, made, ["b@shop.example"], domain="shop.example")
     with sqlite_store.read() as connection:
         row = connection.execute(sa.select(report_letters)).one()
