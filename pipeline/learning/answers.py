@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,8 +33,14 @@ class Answer:
     language: str
     draft: str
     sent: str
-    edit_share: float | None
     values: frozenset[str]
+
+    def told_by(self, text: str) -> bool:
+        """Whether the text has a name of this customer, or a value of this ticket."""
+        folded = text.casefold()
+        words = re.findall(r"\w+", folded)
+        named = any(part in words for part in re.findall(r"\w{2,}", self.customer_name.casefold()))
+        return named or any(value in folded for value in self.values)
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,6 @@ def answers(connection: sa.Connection, start: datetime, end: datetime) -> list[A
             sa.func.coalesce(triages.c.topic, tickets.c.topic, "other").label("topic"),
             drafts.c.text.label("draft"),
             reviews.c.sent_text.label("sent"),
-            reviews.c.edit_share,
             triages.c.fields,
         )
         .join(drafts, drafts.c.id == reviews.c.draft_id)

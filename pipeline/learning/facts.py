@@ -8,7 +8,8 @@ the policy does not say it already. Whether it is true, a person decides.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rapidfuzz import fuzz
@@ -33,6 +34,7 @@ _OF_ONESELF = re.compile(
     r"|eu|meu|minha|sorry|apologi[sz]e\w*|entschuldig\w*|désolée?s?|siento|lamento|spiace|przepraszam\w*)(?!\w)",
     re.IGNORECASE,
 )
+_Group = list[tuple[str, Answer]]
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,10 @@ class Found:
 def facts(rows: Sequence[Answer], policy: str, *, region: str | None = None) -> list[Found]:
     """The facts of these answers, those with figures or links first, then by how many tickets they were added in."""
     redactor = Redactor(tuple(WORDS), region)
-    groups: list[list[tuple[str, Answer]]] = []
-    for row in rows:
-        for sentence in _added(row):
-            if not _personal(sentence, row, redactor):
-                _join(groups, sentence, row)
+    added = ((one, row) for row in rows for one in _added(row) if not _personal(one, row, redactor))
     said = [line for line in parts_of(_bare(policy), "") if line]
     found = []
-    for group in groups:
+    for group in _grouped(added):
         by_ticket = {row.ticket_id for _, row in group}
         customers = {row.customer for _, row in group if row.customer}
         if len(by_ticket) < TICKETS or len(customers) < CUSTOMERS:
@@ -113,29 +111,32 @@ def _reworded(draft: str, sentence: str) -> bool:
     """Whether a sentence is one of the draft's in other words: with a figure of its own it says something else."""
     old, new = _folded(draft), _folded(sentence)
     nearness = max(fuzz.ratio(old, new), fuzz.ratio(old.split(), new.split()))
-    return _figures(sentence) <= _figures(draft) and nearness >= REWORDED
+    return nearness >= REWORDED and _figures(sentence) <= _figures(draft)
 
 
 def _personal(sentence: str, row: Answer, redactor: Redactor) -> bool:
     """Whether it says something of a person, or of this ticket: a name, an address, a number of an order."""
-    folded = sentence.casefold()
-    if any(value in folded for value in row.values):
-        return True
-    if any(
-        part in re.findall(r"\w+", folded) for part in re.findall(r"\w{2,}", row.customer_name.casefold())
-    ):
+    if row.told_by(sentence):
         return True
     if any(fact.kind == "number" for fact in facts_in(sentence)):
         return True  # of an order, an invoice, an account
     return bool(redactor.redact([sentence])[1])
 
 
-def _join(groups: list[list[tuple[str, Answer]]], sentence: str, row: Answer) -> None:
-    for group in groups:
-        if group[0][1].language == row.language and alike(sentence, group[0][0]):
-            group.append((sentence, row))
-            return
-    groups.append([(sentence, row)])
+def _grouped(added: Iterable[tuple[str, Answer]]) -> list[_Group]:
+    """Alike sentences of one language together. Only those with the same figures are compared: a busy week has
+    thousands of sentences."""
+    groups: list[_Group] = []
+    by_figures: dict[tuple[str, frozenset[str]], list[tuple[str, _Group]]] = defaultdict(list)
+    for sentence, row in added:
+        folded, near = _folded(sentence), by_figures[row.language, _figures(sentence)]
+        group = next((of for first, of in near if fuzz.ratio(folded, first, score_cutoff=SAME) >= SAME), None)
+        if group is None:
+            group = []
+            near.append((folded, group))
+            groups.append(group)
+        group.append((sentence, row))
+    return groups
 
 
 def _with(row: Answer, sentence: str) -> str:

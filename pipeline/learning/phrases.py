@@ -85,10 +85,7 @@ def _exchanged(row: Answer) -> list[tuple[str, str]]:
 
 
 def _personal(text: str, row: Answer, redactor: Redactor) -> bool:
-    folded = text.casefold()
-    words = re.findall(r"\w+", folded)
-    named = any(part in words for part in re.findall(r"\w{2,}", row.customer_name.casefold()))
-    return named or any(value in folded for value in row.values) or bool(redactor.redact([text])[1])
+    return row.told_by(text) or bool(redactor.redact([text])[1])
 
 
 def _has(text: str, phrase: str) -> bool:

@@ -252,14 +252,14 @@ class DeskWork:
             raise TriageError(f"case {case.number}: its reply was not sent")
         if turn.refused:
             self.truth.count(at, "send_failed")
-            self.quarter.at(at + timedelta(hours=1), lambda: self._give_up(case, turn, ticket_id, at))
+            self.quarter.at(at + timedelta(hours=1), lambda: self._give_up(turn, ticket_id, at))
             return
         self.truth.count(at, "replies")
         if place + 1 < len(case.turns):
             following = case.turns[place + 1].at
             self.quarter.at(following, lambda: self._mail(case, place + 1, ticket_id, at))
 
-    def _give_up(self, case: Case, turn: Turn, ticket_id: int, at: datetime) -> None:
+    def _give_up(self, turn: Turn, ticket_id: int, at: datetime) -> None:
         parts = self.quarter.parts(at)
         row = self._row(parts, ticket_id)
         parts.desk.seen(row["id"])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -87,15 +86,13 @@ class Post:
         return Accepted("250 2.0.0 taken")
 
 
-def simulate(
-    parts: Parts, plan: Plan, *, on_ticket: Callable[[], None] = lambda: None, empty: bool = True
-) -> Truth:
+def simulate(parts: Parts, plan: Plan, *, on_ticket: Callable[[], None] = lambda: None) -> Truth:
     """Do the whole plan in the store of `parts`; returns what is true of it.
 
-    Raises `InputError` where the store has tickets already, unless `empty` is False.
+    Raises `InputError` where the store has tickets already.
     """
     with parts.store.read() as connection:
-        if empty and connection.execute(sa.select(tickets.c.id).limit(1)).first() is not None:
+        if connection.execute(sa.select(tickets.c.id).limit(1)).first() is not None:
             raise InputError("the store has tickets already; simulate into a new one: --dir FOLDER")
     with TemporaryDirectory(prefix="triage-simulation-") as scratch, _quick(parts.store):
         return Quarter(parts, plan, Path(scratch)).run(on_ticket)
@@ -136,13 +133,8 @@ class Quarter:
         self.truth = Truth(parts.settings.zone)
 
     def run(self, on_ticket: Callable[[], None]) -> Truth:
-        state = random.getstate()
-        random.seed(self.plan.seed)  # the gateway's jitter is part of what the seed decides
-        try:
-            with by_clock(self.clock):
-                self._run(on_ticket)
-        finally:
-            random.setstate(state)
+        with by_clock(self.clock):
+            self._run(on_ticket)
         return self.truth
 
     def _run(self, on_ticket: Callable[[], None]) -> None:
